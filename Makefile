@@ -1,0 +1,70 @@
+# The commands of this repository; `make` lists them.
+#
+# PYTHON is the interpreter that .venv is made from (3.11 or newer). Everything else comes from
+# requirements.lock. A file .venv/.installed-EXTRA says that an extra is installed; it is older
+# than pyproject.toml or the lock when they have changed.
+
+PYTHON ?= python3
+VENV ?= .venv
+WORKERS ?= 2
+
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo ui test check lint types layers definitions soak docs lock upgrade clean
+.PRECIOUS: $(VENV)/.installed-%
+
+help: ## list these commands
+	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | expand -t 14
+
+$(VENV)/.installed-%: pyproject.toml requirements.lock tools/install
+	@tools/install "$(PYTHON)" "$(VENV)" $*
+	@touch $@
+
+demo: $(VENV)/.installed-demo ## install what imagery needs, run its pipeline on a made world, show what it made
+	@$(BIN)/estinel demo imagery
+
+ui: $(VENV)/.installed-demo ## open Dagster on what `make demo` left
+	@$(BIN)/estinel demo ui
+
+test: $(VENV)/.installed-test ## install what the tests need and run them all but the long ones
+	@tools/system-packages
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal --cov --cov-report=term
+
+soak: $(VENV)/.installed-test ## run the long tests
+	@tools/system-packages
+	$(BIN)/python -m pytest -m soak
+
+check: lint types layers definitions docs ## lint, format check, types, layers, definitions, documents
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+layers: $(VENV)/.installed-dev
+	$(BIN)/lint-imports
+
+# With a Dagster home of its own, so that whatever the user has is left alone.
+definitions: $(VENV)/.installed-dev
+	@home=$$(mktemp -d) && trap 'rm -rf "$$home"' EXIT && cp dagster.yaml "$$home" && \
+	DAGSTER_HOME=$$home $(BIN)/dagster definitions validate --workspace workspace.yaml
+
+docs: $(VENV)/.installed-dev ## build the documents into site/
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# Keeps the versions that are pinned and still fit; `make upgrade` takes the newest.
+lock: ## pin what pyproject.toml asks for
+	@tools/install "$(PYTHON)" "$(VENV)"
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group install --no-config \
+	    --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
+	    --custom-compile-command 'make lock' --output-file requirements.lock --quiet $(LOCK_OPTIONS)
+
+upgrade: ## pin the newest versions that fit
+	@$(MAKE) --no-print-directory lock LOCK_OPTIONS=--upgrade
+
+clean: ## remove what was built, measured and shown; .venv stays
+	rm -rf .demo site build .coverage .coverage.* htmlcov .hypothesis .import_linter_cache \
+	    .mypy_cache .pytest_cache .ruff_cache

@@ -1,0 +1,41 @@
+"""What every engine promises."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, slots=True)
+class Completed(Generic[T, R]):
+    """One item and what became of it."""
+
+    item: T
+    value: R | None
+    """What the function returned; None where it raised."""
+    error: BaseException | None
+    """What the function raised, for the caller to deal with; None where it returned."""
+
+    def result(self) -> R:
+        """What the function returned.
+
+        Raises:
+            BaseException: whatever the function raised.
+        """
+        if self.error is not None:
+            raise self.error
+        return self.value  # type: ignore[return-value]
+
+
+class Engine(Protocol):
+    """Runs a function over items, several at a time."""
+
+    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[Completed[T, R]]:
+        """Yield each item as it completes, in no promised order.
+
+        Items are taken only as workers come free, so that an endless iterable costs no memory.
+        Closing the iterator early starts no further item and waits for those under way.
+        """
+        ...

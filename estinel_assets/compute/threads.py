@@ -1,0 +1,42 @@
+"""The default engine: threads of this process."""
+
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextvars import copy_context
+from itertools import islice
+from typing import TypeVar
+
+from estinel_assets.compute.engine import Completed
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class Threads:
+    """Runs items in threads. For work that waits for the network or frees the GIL."""
+
+    def __init__(self, workers: int) -> None:
+        """Args: workers: how many items are under way at once, at least 1."""
+        self.workers = workers
+
+    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[Completed[T, R]]:
+        """See `Engine.map`. The caller's context variables are visible to the function."""
+        waiting = iter(items)
+        under_way: dict[Future[R], T] = {}
+        with ThreadPoolExecutor(self.workers, thread_name_prefix="map") as pool:
+            try:
+                for item in islice(waiting, self.workers):
+                    under_way[pool.submit(copy_context().run, function, item)] = item
+                while under_way:
+                    done, _ = wait(under_way, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        item = under_way.pop(future)
+                        error = future.exception()
+                        value = future.result() if error is None else None
+                        for following in islice(waiting, 1):
+                            submitted = pool.submit(copy_context().run, function, following)
+                            under_way[submitted] = following
+                        yield Completed(item, value, error)
+            finally:
+                for future in under_way:
+                    future.cancel()

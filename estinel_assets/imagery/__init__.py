@@ -1,0 +1,1 @@
+"""The imagery product line: from a site and its scenes to images, views and a catalogue."""

@@ -1,0 +1,311 @@
+"""Imagery's assets: each calls, computes and returns. The work itself is in `site_imagery`.
+
+A site's run goes from its scenes to its part of the catalogue, one site a run; the web catalogue
+is merged in a run of its own. No `from __future__ import annotations`: Dagster reads annotations.
+"""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, time
+
+import dagster as dg
+import pandas as pd
+
+from estinel_assets import __version__
+from estinel_assets.compute import Threads
+from estinel_assets.imagery.attempts import Run
+from estinel_assets.imagery.catalog import merge_catalog
+from estinel_assets.imagery.composites import SceneReader
+from estinel_assets.imagery.day_images import ALL_PRODUCTS, Product
+from estinel_assets.imagery.frames import (
+    days_frame,
+    plan_frame,
+    planned_dates,
+    reasons_of_run,
+    site_of,
+    windows_frame,
+)
+from estinel_assets.imagery.previews import preview
+from estinel_assets.imagery.reasons import IMAGERY, ImageryReason
+from estinel_assets.imagery.site_imagery import Made, SiteImagery
+from estinel_assets.imagery.sites import load_sites
+from estinel_assets.orchestration.failures import faults_failure, translated
+from estinel_assets.orchestration.partitions import SITES, sync_partitions
+from estinel_assets.orchestration.resources import (
+    ScenesResource,
+    SettingsResource,
+    StoreResource,
+    open_book,
+)
+from estinel_assets.outcomes.reason import parse_reason
+
+GROUP = "imagery"
+OWNERS = ["team:imagery"]
+CODE_VERSION = "1"
+"""Of the images: raise it when the same scenes would give other pixels."""
+
+SITES_TABLE = dg.AssetSpec(
+    "sites_table",
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"csv"},
+    code_version=CODE_VERSION,
+    description="The table of sites: a CSV or Parquet that people edit (`imagery.sites`).",
+)
+COLLECTIONS = [
+    dg.AssetSpec(
+        name,
+        group_name=GROUP,
+        owners=OWNERS,
+        kinds={"stac"},
+        code_version=CODE_VERSION,
+        description=f"STAC collection `{name.replace('_', '-')}`; `stac.collection` names one.",
+    )
+    for name in ("sentinel_2_c1_l2a", "sentinel_2_l2a")
+]
+
+
+@dg.asset(
+    group_name=GROUP,
+    kinds={"parquet"},
+    owners=OWNERS,
+    code_version=CODE_VERSION,
+    io_manager_key="parquet",
+    deps=[SITES_TABLE],
+)
+def site_windows(
+    context: dg.AssetExecutionContext, settings: SettingsResource, store: StoreResource
+) -> pd.DataFrame:
+    """Every site with its window: CRS, transform, size and longitude-latitude boxes.
+
+    Keeps the partitions `sites` in step with the table.
+    """
+    with translated():
+        at = settings.load().imagery
+        sites = load_sites(
+            at.sites,
+            store.open(),
+            max_window_pixels=at.max_window_pixels,
+            rule=at.window_rule,
+        )
+    added, deleted = sync_partitions(context.instance, SITES, [site.site_id for site in sites])
+    context.add_output_metadata({"sites": len(sites), "added": added, "deleted": deleted})
+    return windows_frame(sites, at.window_rule)
+
+
+@dg.asset(
+    group_name=GROUP,
+    kinds={"stac", "parquet"},
+    owners=OWNERS,
+    code_version=CODE_VERSION,
+    io_manager_key="parquet",
+    partitions_def=SITES,
+    deps=COLLECTIONS,
+)
+def stac_query_tables(
+    context: dg.AssetExecutionContext,
+    site_windows: pd.DataFrame,
+    settings: SettingsResource,
+    store: StoreResource,
+    scenes: ScenesResource,
+) -> pd.DataFrame:
+    """A site's scenes: those the source lists now, merged into those known before."""
+    with translated():
+        imagery = _open_site(context, site_windows, settings, store, scenes)
+        start = datetime.combine(imagery.settings.imagery.start, time.min, UTC)
+        refreshed = imagery.search(scenes.open_source(), start, imagery.run.clock())
+    context.add_output_metadata(refreshed.counts())
+    return refreshed.frame
+
+
+@dg.asset(
+    group_name=GROUP,
+    kinds={"parquet"},
+    owners=OWNERS,
+    code_version=CODE_VERSION,
+    io_manager_key="parquet",
+    partitions_def=SITES,
+    deps=[stac_query_tables],
+)
+def filtered_solardays(
+    context: dg.AssetExecutionContext,
+    site_windows: pd.DataFrame,
+    settings: SettingsResource,
+    store: StoreResource,
+    scenes: ScenesResource,
+) -> pd.DataFrame:
+    """The solar days that have no final outcome for what the source offers now."""
+    with translated():
+        imagery = _open_site(context, site_windows, settings, store, scenes)
+        days = imagery.solar_days()
+        plan = imagery.plan(days)
+    frame = plan_frame(plan, days)
+    causes = {str(cause): int(n) for cause, n in frame["cause"].value_counts().items()}
+    context.add_output_metadata({"known_days": len(days), "planned_days": len(plan), **causes})
+    return frame
+
+
+def _image_out(description: str) -> dg.AssetOut:
+    return dg.AssetOut(
+        description=description,
+        is_required=False,
+        io_manager_key="parquet",
+        group_name=GROUP,
+        owners=OWNERS,
+        kinds={"geotiff"} if "PNG" not in description else {"image"},
+        code_version=CODE_VERSION,
+    )
+
+
+@dg.multi_asset(
+    name="solar_day_images",
+    partitions_def=SITES,
+    can_subset=True,
+    ins={"filtered_solardays": dg.AssetIn(), "site_windows": dg.AssetIn()},
+    outs={
+        Product.SCL.value: _image_out("Scene classification mosaics, one GeoTIFF a solar day."),
+        Product.RGB.value: _image_out(
+            "RGB composites (reflectance times 10,000), one GeoTIFF a solar day."
+        ),
+        Product.VIEWS.value: _image_out("Three PNG views of each composite, with thumbnails."),
+    },
+    internal_asset_deps={
+        Product.SCL.value: {dg.AssetKey("filtered_solardays"), dg.AssetKey("site_windows")},
+        Product.RGB.value: {
+            dg.AssetKey("filtered_solardays"),
+            dg.AssetKey("site_windows"),
+            dg.AssetKey(Product.SCL.value),
+        },
+        Product.VIEWS.value: {dg.AssetKey("site_windows"), dg.AssetKey(Product.RGB.value)},
+    },
+)
+def solar_day_images(
+    context: dg.AssetExecutionContext,
+    filtered_solardays: pd.DataFrame,
+    site_windows: pd.DataFrame,
+    settings: SettingsResource,
+    store: StoreResource,
+    scenes: ScenesResource,
+) -> Iterator[dg.Output[pd.DataFrame]]:
+    """Takes each planned day through classification, composite and views to its outcome.
+
+    With all three selected, the planned days are made. With fewer, these products are made anew
+    for the days whose images stand.
+    """
+    products = frozenset(Product(key.to_user_string()) for key in context.selected_asset_keys)
+    with translated():
+        imagery = _open_site(context, site_windows, settings, store, scenes)
+        engine = Threads(imagery.settings.compute.workers)
+        reader = SceneReader(scenes.open_reader(), scenes.open_signer())
+        if products == ALL_PRODUCTS:
+            made = imagery.make(planned_dates(filtered_solardays), reader, engine)
+        else:
+            made = imagery.remake(products, reader, engine)
+    yield from _image_outputs(imagery, made, products)
+
+
+@dg.asset(
+    group_name=GROUP,
+    kinds={"json"},
+    owners=OWNERS,
+    code_version=CODE_VERSION,
+    io_manager_key="json",
+    partitions_def=SITES,
+)
+def catalog_fragments(
+    context: dg.AssetExecutionContext,
+    site_windows: pd.DataFrame,
+    views: pd.DataFrame,
+    settings: SettingsResource,
+    store: StoreResource,
+    scenes: ScenesResource,
+) -> dict[str, object]:
+    """A site's part of the web catalogue; the last step of its run.
+
+    Fails, after everything is written, when a day of this run ended with a fault.
+    """
+    with translated():
+        imagery = _open_site(context, site_windows, settings, store, scenes)
+        fragment = imagery.write_fragment()
+    ended = reasons_of_run(views, {context.run_id})
+    faults = {day: why for day, why in ended.items() if parse_reason(ImageryReason, why).fault}
+    context.add_output_metadata({"images": fragment.n_images, "days_in_run": len(ended)})
+    if faults:
+        raise faults_failure(IMAGERY.product, context.partition_key, faults)
+    return fragment.location
+
+
+@dg.asset(
+    group_name=GROUP,
+    kinds={"json"},
+    owners=OWNERS,
+    code_version=CODE_VERSION,
+    io_manager_key="json",
+    deps=[dg.AssetDep(catalog_fragments, partition_mapping=dg.AllPartitionMapping())],
+)
+def web_catalog(
+    context: dg.AssetExecutionContext, settings: SettingsResource, store: StoreResource
+) -> dict[str, int]:
+    """The catalogue for the browser, merged from every site's part; runs on its own."""
+    with translated():
+        ttl_s = settings.load().outcomes.lease_ttl_s
+        merged = merge_catalog(store.open(), lease_ttl_s=ttl_s, lease_wait_s=ttl_s)
+    counts = {
+        "locations": merged.n_locations,
+        "images": merged.n_images,
+        "changed_fragments": merged.n_changed,
+        "bytes": merged.n_bytes,
+    }
+    context.add_output_metadata(counts)
+    return counts
+
+
+ASSETS: list[dg.AssetSpec | dg.AssetsDefinition] = [
+    SITES_TABLE,
+    *COLLECTIONS,
+    site_windows,
+    stac_query_tables,
+    filtered_solardays,
+    solar_day_images,
+    catalog_fragments,
+    web_catalog,
+]
+
+
+def _open_site(
+    context: dg.AssetExecutionContext,
+    site_windows: pd.DataFrame,
+    settings: SettingsResource,
+    store: StoreResource,
+    scenes: ScenesResource,
+) -> SiteImagery:
+    loaded = settings.load()
+    opened = store.open()
+    site, window = site_of(site_windows, context.partition_key, loaded.imagery.window_rule)
+    return SiteImagery(
+        site=site,
+        window=window,
+        settings=loaded,
+        store=opened,
+        book=open_book(opened, IMAGERY, loaded),
+        provider=scenes.provider(),
+        run=Run(context.run_id, lambda: datetime.now(UTC), f"{__version__}/{CODE_VERSION}"),
+    )
+
+
+def _image_outputs(
+    imagery: SiteImagery, made: Made, products: frozenset[Product]
+) -> Iterator[dg.Output[pd.DataFrame]]:
+    summary: dict[str, int | float | dg.MetadataValue[str]] = dict(made.counts())
+    shown = preview(made, imagery.site, imagery.store, imagery.settings.stac.collection)
+    if shown is not None:
+        summary["preview"] = dg.MetadataValue.md(shown)
+    for product in Product:
+        if product in products:
+            frame = days_frame(
+                product,
+                made.rows,
+                imagery.store,
+                imagery.settings.stac.collection,
+                imagery.site.file_stem,
+            )
+            yield dg.Output(frame, output_name=product.value, metadata=summary)

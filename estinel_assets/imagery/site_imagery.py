@@ -1,0 +1,251 @@
+"""One site's increment: search, plan, make, list. Knows no Dagster."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from estinel_assets.compute import Engine
+from estinel_assets.errors import UnitError
+from estinel_assets.imagery.attempts import DayAttempts, Run, reason_of
+from estinel_assets.imagery.catalog import Fragment, PublicAddress, update_fragment
+from estinel_assets.imagery.composites import DayInput, SceneInput, SceneReader
+from estinel_assets.imagery.day_images import ALL_PRODUCTS, DayMaker, Product
+from estinel_assets.imagery.plan import Cause, PlannedDay, outcomes_by_day, plan_days
+from estinel_assets.imagery.reasons import IMAGERY, SEARCH_KEY, ImageryReason
+from estinel_assets.imagery.scene_search import (
+    Refreshed,
+    refresh_scenes,
+    stored_items,
+    stored_scenes,
+)
+from estinel_assets.imagery.site import Site
+from estinel_assets.imagery.solardays import SolarDay, group_solar_days
+from estinel_assets.imagery.windows import SiteWindow
+from estinel_assets.outcomes.book import OpenPartition, OutcomeBook
+from estinel_assets.outcomes.index import Index, IndexRow
+from estinel_assets.outcomes.record import Outcome
+from estinel_assets.outcomes.rules import next_attempt
+from estinel_assets.settings import Settings
+from estinel_assets.stac.bands import Provider
+from estinel_assets.stac.source import SceneQuery, SceneSource
+from estinel_assets.storage.port import ObjectStore
+
+DAYS_LOADED = 100
+"""Days whose items are in memory at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """What making days led to."""
+
+    outcomes: tuple[Outcome, ...]
+    """Of the days that were made now, by day."""
+    rows: Mapping[date, IndexRow]
+    """Of every day of the site, by day."""
+
+    def counts(self) -> dict[str, int | float]:
+        """The numbers, for metadata: days and images of this run, seconds, and days by reason."""
+        reasons = Counter(outcome.reason for outcome in self.outcomes)
+        return {
+            "days": len(self.outcomes),
+            "n_images": sum(outcome.status for outcome in self.outcomes),
+            "processing_time_s": round(sum(outcome.duration_s for outcome in self.outcomes), 3),
+            **{f"reason_{reason}": count for reason, count in sorted(reasons.items())},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class SiteImagery:
+    """Everything that a run does for one site."""
+
+    site: Site
+    window: SiteWindow
+    settings: Settings
+    store: ObjectStore
+    book: OutcomeBook
+    provider: Provider
+    run: Run
+
+    @property
+    def partition(self) -> tuple[str]:
+        """The site's partition in the ledger."""
+        return (self.site.site_id,)
+
+    def search(self, source: SceneSource, start: datetime, end: datetime) -> Refreshed:
+        """Ask the source for the site's scenes and merge them into its table.
+
+        Args:
+            source: the STAC API.
+            start: first instant asked for, UTC.
+            end: last instant asked for, UTC.
+
+        Raises:
+            UnitError: the search failed; its outcome says why, and the table is as it was.
+        """
+        started_at = self.run.clock()
+        with self.book.open(self.partition) as partition:
+            try:
+                refreshed = refresh_scenes(
+                    self.store,
+                    self.site.site_id,
+                    source,
+                    SceneQuery(self.settings.stac.collection, self.window.bboxes, start, end),
+                    self.provider,
+                )
+            except UnitError as error:
+                self._record_search(partition, started_at, reason_of(error), error)
+                raise
+            self._record_search(partition, started_at, ImageryReason.NONE, refreshed)
+        return refreshed
+
+    def solar_days(self) -> dict[date, SolarDay]:
+        """The site's stored scenes by solar day."""
+        return group_solar_days(
+            stored_scenes(self.store, self.site.site_id),
+            self.window,
+            self.site.lon,
+            self.provider,
+            rule=self.settings.imagery.solarday_rule,
+        )
+
+    def plan(self, days: Mapping[date, SolarDay]) -> tuple[PlannedDay, ...]:
+        """The days without a final outcome for what the source offers now."""
+        return self._plan(days, self.book.index(self.partition))
+
+    def make(
+        self,
+        wanted: Iterable[date],
+        reader: SceneReader,
+        engine: Engine,
+    ) -> Made:
+        """Take days to their outcomes, several at a time.
+
+        What another run finished since the plan was made is left alone: the plan is made again
+        for these days once the site is held.
+
+        Args:
+            wanted: the days that were planned.
+            reader: reads the scenes.
+            engine: how many days are in flight.
+
+        """
+        days = self.solar_days()
+        asked = set(wanted)
+        with self.book.open(self.partition) as partition:
+            plan = [day for day in self._plan(days, partition.index()) if day.day in asked]
+            return self._attempt(plan, days, ALL_PRODUCTS, partition, reader, engine)
+
+    def remake(
+        self,
+        products: frozenset[Product],
+        reader: SceneReader,
+        engine: Engine,
+    ) -> Made:
+        """Make some products anew for every day whose images stand unchanged.
+
+        Args:
+            products: what to make; the others stay and are read from the store where needed.
+            reader: reads the scenes.
+            engine: how many days are in flight.
+        """
+        days = self.solar_days()
+        with self.book.open(self.partition) as partition:
+            standing = outcomes_by_day(partition.index().values())
+            plan = [
+                PlannedDay(day, Cause.REMADE, next_attempt(row, row.inputs), row.inputs)
+                for day, row in sorted(standing.items())
+                if row.status and day in days and days[day].fingerprint == row.inputs
+            ]
+            return self._attempt(plan, days, products, partition, reader, engine)
+
+    def write_fragment(self) -> Fragment:
+        """Bring the site's part of the catalogue up to date."""
+        with self.book.open(self.partition) as partition:
+            return update_fragment(
+                self.store,
+                self.site,
+                partition.index().values(),
+                self.book.ledger,
+                PublicAddress(self.store, self.settings.store.public_url),
+            )
+
+    def _plan(self, days: Mapping[date, SolarDay], index: Index) -> tuple[PlannedDay, ...]:
+        outcomes = outcomes_by_day(index.values())
+        return plan_days(
+            # A day that lost its scenes before anything was made of it is no work.
+            {
+                day: offered.fingerprint
+                for day, offered in days.items()
+                if offered.scenes or day in outcomes
+            },
+            outcomes,
+            max_attempts=self.settings.outcomes.max_attempts,
+        )
+
+    def _attempt(
+        self,
+        plan: Sequence[PlannedDay],
+        days: Mapping[date, SolarDay],
+        products: frozenset[Product],
+        partition: OpenPartition,
+        reader: SceneReader,
+        engine: Engine,
+    ) -> Made:
+        maker = DayMaker(
+            self.store,
+            reader,
+            self.settings.stac.collection,
+            self.settings.imagery.max_cloud_fraction,
+        )
+        attempts = DayAttempts(self.site, self.window, maker, partition, self.run)
+
+        def attempt(work: tuple[PlannedDay, DayInput]) -> Outcome:
+            return attempts.attempt(*work, products)
+
+        completed = engine.map(attempt, self._work(plan, days))
+        outcomes = sorted((one.result() for one in completed), key=lambda outcome: outcome.key)
+        return Made(
+            tuple(outcomes),
+            outcomes_by_day(partition.index().values()),
+        )
+
+    def _work(
+        self, plan: Sequence[PlannedDay], days: Mapping[date, SolarDay]
+    ) -> Iterator[tuple[PlannedDay, DayInput]]:
+        # Items are large and a first run may plan ten years: load them as they are needed.
+        for start in range(0, len(plan), DAYS_LOADED):
+            chunk = plan[start : start + DAYS_LOADED]
+            ids = {scene.id for planned in chunk for scene in days[planned.day].scenes}
+            items = stored_items(self.store, self.site.site_id, ids)
+            for planned in chunk:
+                day = days[planned.day]
+                inputs = tuple(SceneInput(items[scene.id], self.provider) for scene in day.scenes)
+                yield planned, DayInput(day, inputs)
+
+    def _record_search(
+        self,
+        partition: OpenPartition,
+        started_at: datetime,
+        reason: ImageryReason,
+        result: Refreshed | UnitError,
+    ) -> None:
+        finished_at = self.run.clock()
+        key = (self.site.site_id, SEARCH_KEY)
+        former = partition.rows.get(key)
+        partition.put(
+            Outcome(
+                product=IMAGERY.product,
+                key=key,
+                status=reason == ImageryReason.NONE,
+                reason=reason,
+                error=str(result) if isinstance(result, UnitError) else None,
+                attempts=next_attempt(former, ""),
+                started_at=started_at,
+                finished_at=finished_at,
+                duration_s=max((finished_at - started_at).total_seconds(), 0.0),
+                run_id=self.run.run_id,
+                code_version=self.run.code_version,
+                detail=result.counts() if isinstance(result, Refreshed) else {},
+            )
+        )

@@ -1,0 +1,1 @@
+"""What all product lines share of Dagster: resources, IO managers, partitions, failures."""

@@ -1,0 +1,47 @@
+"""The dynamic partitions, and how they are kept in step with what they stand for."""
+
+from collections.abc import Collection
+
+import dagster as dg
+
+SITES = dg.DynamicPartitionsDefinition(name="sites")
+"""One partition a site, named by its SITE_ID."""
+
+ADD_AT_ONCE = 500
+"""Partition keys a call: SQLite refuses statements with very many variables."""
+
+
+def partition_changes(
+    wanted: Collection[str], present: Collection[str]
+) -> tuple[list[str], list[str]]:
+    """What to add and what to delete so that `present` becomes `wanted`.
+
+    An empty `wanted` deletes nothing: an empty answer from a source is no order to forget.
+
+    Returns:
+        The keys to add and the keys to delete, each sorted.
+    """
+    add = sorted(set(wanted) - set(present))
+    delete = sorted(set(present) - set(wanted)) if wanted else []
+    return add, delete
+
+
+def sync_partitions(
+    instance: dg.DagsterInstance,
+    partitions: dg.DynamicPartitionsDefinition,
+    wanted: Collection[str],
+) -> tuple[int, int]:
+    """Make an instance's dynamic partitions equal to `wanted`.
+
+    Returns:
+        How many keys were added and deleted.
+    """
+    name = partitions.name
+    if name is None:
+        raise dg.DagsterInvariantViolationError("dynamic partitions need a name to be kept in step")
+    add, delete = partition_changes(wanted, instance.get_dynamic_partitions(name))
+    for start in range(0, len(add), ADD_AT_ONCE):
+        instance.add_dynamic_partitions(name, add[start : start + ADD_AT_ONCE])
+    for key in delete:
+        instance.delete_dynamic_partition(name, key)
+    return len(add), len(delete)

@@ -1,0 +1,107 @@
+"""Resources: they hold configuration, read the settings when they start, and open ports."""
+
+from pathlib import Path
+
+import boto3
+import dagster as dg
+from dagster_aws.s3 import S3Resource
+
+from estinel_assets.errors import BadInputError
+from estinel_assets.outcomes.book import OutcomeBook, ProductOutcomes
+from estinel_assets.raster.rasterio_reader import RasterioReader
+from estinel_assets.raster.reader import RasterReader
+from estinel_assets.settings import Settings, load_settings
+from estinel_assets.stac.bands import Provider
+from estinel_assets.stac.search import SceneSource, StacApiSource
+from estinel_assets.stac.signing import HrefSigner, signer_for
+from estinel_assets.storage.opening import open_store
+from estinel_assets.storage.port import ObjectStore
+from estinel_assets.transport import RequestsTransport, RetryPolicy
+
+
+class SettingsResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The settings, read when a run starts."""
+
+    config_file: str | None = None
+    """TOML file; else the one that `ESTINEL_CONFIG` names."""
+
+    def load(self) -> Settings:
+        """Read the environment and the file.
+
+        Raises:
+            BadInputError: a setting is unusable.
+        """
+        return load_settings(Path(self.config_file) if self.config_file else None)
+
+
+class StoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """The object store. Credentials for S3 come from dagster-aws' S3 resource."""
+
+    settings: dg.ResourceDependency[SettingsResource]
+    s3: dg.ResourceDependency[S3Resource]
+
+    def open(self) -> ObjectStore:
+        """Open the store that the settings name.
+
+        Raises:
+            BadInputError: its URL is unusable.
+        """
+        at = self.settings.load().store
+        if at.url.startswith("memory:"):
+            raise BadInputError(
+                f"store.url {at.url} would be empty in every step of a run; use file:// or s3://"
+            )
+        return open_store(
+            at.url,
+            endpoint_url=at.endpoint_url or self.s3.endpoint_url,
+            region=at.region or self.s3.region_name,
+            session=self._session(at.profile) if at.url.startswith("s3:") else None,
+        )
+
+    def _session(self, profile: str | None) -> boto3.Session:
+        return boto3.Session(
+            profile_name=profile or self.s3.profile_name,
+            region_name=self.s3.region_name,
+            aws_access_key_id=self.s3.aws_access_key_id,
+            aws_secret_access_key=self.s3.aws_secret_access_key,
+            aws_session_token=self.s3.aws_session_token,
+        )
+
+
+class ScenesResource(dg.ConfigurableResource):  # type: ignore[type-arg]
+    """Where scenes are found and read: the STAC API, the signer of its addresses, the reader."""
+
+    settings: dg.ResourceDependency[SettingsResource]
+
+    def provider(self) -> Provider:
+        """Who offers the scenes."""
+        return Provider(self.settings.load().stac.provider)
+
+    def open_source(self) -> SceneSource:
+        """The STAC API that the settings name; nothing is asked yet."""
+        settings = self.settings.load()
+        return StacApiSource.from_settings(settings.stac, settings.transport)
+
+    def open_signer(self) -> HrefSigner:
+        """What the provider asks of an address before it is read."""
+        settings = self.settings.load()
+        policy = RetryPolicy.from_settings(settings.transport)
+        transport = RequestsTransport(policy, timeout_s=settings.transport.timeout_s)
+        return signer_for(settings.stac, transport)
+
+    def open_reader(self) -> RasterReader:
+        """The reader of scenes' files."""
+        at = self.settings.load().transport
+        return RasterioReader(
+            timeout_s=at.timeout_s,
+            attempts=at.attempts,
+            backoff_s=at.backoff_s,
+            backoff_max_s=at.backoff_max_s,
+            deadline_s=at.deadline_s,
+        )
+
+
+def open_book(store: ObjectStore, spec: ProductOutcomes, settings: Settings) -> OutcomeBook:
+    """A product line's outcomes, as the settings say."""
+    at = settings.outcomes
+    return OutcomeBook(store, spec, prefix=at.prefix, lease_ttl_s=at.lease_ttl_s)

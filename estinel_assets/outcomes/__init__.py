@@ -1,0 +1,1 @@
+"""Outcomes: what is done, what failed and why. Nothing else says so."""

@@ -1,0 +1,167 @@
+"""A product line's outcomes with their per-partition index and lease.
+
+Whoever works on a partition opens it: that takes its lease, loads its index, and writes the index
+back at the end. The lease doubles as a mark of unfinished work: a worker that dies leaves it
+behind, and the next one to open the partition rebuilds the index from the ledger's listing.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Lock
+
+from estinel_assets.outcomes.index import Index, IndexRow, read_index, rebuild, write_index
+from estinel_assets.outcomes.ledger import Entry
+from estinel_assets.outcomes.object_ledger import ObjectLedger
+from estinel_assets.outcomes.paths import Key, encode_key
+from estinel_assets.outcomes.reason import Reason
+from estinel_assets.outcomes.record import Outcome
+from estinel_assets.storage.lease import Lease, hold_lease, lease_is_live
+from estinel_assets.storage.port import ObjectStore
+
+INDEX_FOLDER = "outcome-index"
+LEASE_FOLDER = "leases"
+
+
+@dataclass(frozen=True, slots=True)
+class ProductOutcomes:
+    """How a product line keeps its outcomes."""
+
+    product: str
+    """Its name, as in `--product`."""
+    reasons: type[Reason]
+    field_name: str | None = None
+    """Word under which the fingerprint stands in a record's path, if it does."""
+    partition_depth: int = 1
+    """How many leading parts of a key name its partition."""
+    contract_root: str | None = None
+    """Folder of the records where a published contract fixes it; else `{prefix}/{product}`."""
+
+
+class OutcomeBook:
+    """The outcomes of one product line in one store."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        spec: ProductOutcomes,
+        *,
+        prefix: str,
+        lease_ttl_s: float,
+        lease_wait_s: float = 0.0,
+    ) -> None:
+        """Open the book; nothing is read yet.
+
+        Args:
+            store: where everything is.
+            spec: how the product line keeps its outcomes.
+            prefix: folder of the store that holds outcomes.
+            lease_ttl_s: a worker silent for this long counts as dead, in seconds.
+            lease_wait_s: how long to wait for another worker to finish a partition, in seconds.
+        """
+        self._store = store
+        self.spec = spec
+        root = spec.contract_root or f"{prefix}/{spec.product}"
+        self.ledger = ObjectLedger(store, spec.product, root, field_name=spec.field_name)
+        self._lease_ttl_s = lease_ttl_s
+        self._lease_wait_s = lease_wait_s
+
+    def partition_of(self, key: Key) -> Key:
+        """The partition that a key belongs to."""
+        return key[: self.spec.partition_depth]
+
+    def index(self, partition: Key) -> dict[Key, IndexRow]:
+        """A partition's outcomes, for reading only.
+
+        While a live worker holds the partition its last index is good enough; after a crash, or
+        where no index was ever written, the ledger's listing is read instead.
+        """
+        rows = read_index(self._store, self._index_path(partition))
+        path = self._lease_path(partition)
+        if rows is not None and lease_is_live(self._store, path) is not False:
+            return rows
+        return rebuild(self.ledger, partition, rows or {})
+
+    @contextmanager
+    def open(self, partition: Key) -> Iterator["OpenPartition"]:
+        """Hold a partition for work.
+
+        Raises:
+            LeaseHeldError: another live worker holds it.
+        """
+        path = self._index_path(partition)
+        with hold_lease(
+            self._store,
+            self._lease_path(partition),
+            ttl_s=self._lease_ttl_s,
+            wait_s=self._lease_wait_s,
+        ) as lease:
+            former = read_index(self._store, path)
+            if former is None or lease.took_over:
+                rows = rebuild(self.ledger, partition, former or {})
+            else:
+                rows = former
+            held = OpenPartition(self.ledger, lease, partition, rows)
+            try:
+                yield held
+            finally:
+                lease.check()
+                if held.changed or rows is not former:
+                    write_index(self._store, path, held.rows.values())
+
+    def reindex(self, partition: Key) -> int:
+        """Rebuild a partition's index from the ledger's listing, whatever it says now.
+
+        Returns:
+            How many outcomes it holds.
+        """
+        with self.open(partition) as held:
+            held.rows = rebuild(self.ledger, partition, {})
+            held.changed = True
+            return len(held.rows)
+
+    def _index_path(self, partition: Key) -> str:
+        return f"{INDEX_FOLDER}/{self.spec.product}/{encode_key(partition)}.parquet"
+
+    def _lease_path(self, partition: Key) -> str:
+        return f"{LEASE_FOLDER}/{self.spec.product}/{encode_key(partition)}.json"
+
+
+class OpenPartition:
+    """A partition that is held for work. Safe to use from many threads."""
+
+    def __init__(
+        self, ledger: ObjectLedger, lease: Lease, partition: Key, rows: Mapping[Key, IndexRow]
+    ) -> None:
+        """Made by `OutcomeBook.open`."""
+        self._ledger = ledger
+        self._lease = lease
+        self._lock = Lock()
+        self.partition = partition
+        self.rows: dict[Key, IndexRow] = dict(rows)
+        self.changed = False
+
+    def index(self) -> Index:
+        """The outcomes as they are now."""
+        with self._lock:
+            return dict(self.rows)
+
+    def put(self, outcome: Outcome) -> None:
+        """Store an outcome.
+
+        Raises:
+            LeaseLostError: another worker took the partition over; nothing was stored.
+        """
+        self._lease.check()
+        entry = self._ledger.put_one(outcome)
+        with self._lock:
+            self.rows[outcome.key] = IndexRow.of(outcome, entry)
+            self.changed = True
+
+    def get(self, key: Key) -> Outcome | None:
+        """The newest record of a key of this partition; None where there is none."""
+        row = self.rows.get(key)
+        if row is None:
+            return None
+        entry = Entry(row.key, row.status, row.reason, row.path, row.etag)
+        return next(self._ledger.read([entry]), None) or self._ledger.get(key)

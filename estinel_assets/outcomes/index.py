@@ -1,0 +1,117 @@
+"""The index of a partition: what planning and sensors need of every outcome, in one object.
+
+It is derived: `rebuild` makes it anew from the ledger's listing, reading only the records whose
+object changed since.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import pyarrow as pa
+
+from estinel_assets.errors import NotFoundError
+from estinel_assets.outcomes.ledger import Entry, Ledger, Selection
+from estinel_assets.outcomes.paths import Key, decode_key, encode_key
+from estinel_assets.outcomes.record import Outcome
+from estinel_assets.storage.port import ObjectStore
+from estinel_assets.storage.tables import read_table, write_table
+
+
+@dataclass(frozen=True, slots=True)
+class IndexRow:
+    """One outcome, as far as planning needs it."""
+
+    key: Key
+    status: bool
+    reason: str
+    attempts: int
+    inputs: str
+    """Fingerprint of what went in."""
+    started_at: datetime
+    finished_at: datetime
+    run_id: str
+    path: str
+    """Object of the record."""
+    etag: str
+    """Its version when the index was made."""
+
+    @classmethod
+    def of(cls, outcome: Outcome, entry: Entry) -> "IndexRow":
+        """The row of a record that stands under an entry."""
+        return cls(
+            key=outcome.key,
+            status=outcome.status,
+            reason=outcome.reason,
+            attempts=outcome.attempts,
+            inputs=outcome.inputs,
+            started_at=outcome.started_at,
+            finished_at=outcome.finished_at,
+            run_id=outcome.run_id,
+            path=entry.path,
+            etag=entry.etag,
+        )
+
+
+Index = Mapping[Key, IndexRow]
+"""The outcomes of a partition by their key."""
+
+_SCHEMA = pa.schema(
+    [
+        ("key", pa.string()),
+        ("status", pa.bool_()),
+        ("reason", pa.string()),
+        ("attempts", pa.int32()),
+        ("inputs", pa.string()),
+        ("started_at", pa.timestamp("us", tz="UTC")),
+        ("finished_at", pa.timestamp("us", tz="UTC")),
+        ("run_id", pa.string()),
+        ("path", pa.string()),
+        ("etag", pa.string()),
+    ]
+)
+
+
+def write_index(store: ObjectStore, path: str, rows: Iterable[IndexRow]) -> None:
+    """Store an index, sorted by key."""
+    ordered = sorted(rows, key=lambda row: row.key)
+    columns = {name: [getattr(row, name) for row in ordered] for name in _SCHEMA.names}
+    columns["key"] = [encode_key(row.key) for row in ordered]
+    write_table(store, path, pa.table(columns, schema=_SCHEMA))
+
+
+def read_index(store: ObjectStore, path: str) -> dict[Key, IndexRow] | None:
+    """Load an index; None where there is none, or it was written in another form (it is derived).
+
+    Raises:
+        StoreError: the object is damaged, or the store refuses.
+    """
+    try:
+        table = read_table(store, path)
+    except NotFoundError:
+        return None
+    if table.schema.names != _SCHEMA.names:
+        return None
+    rows = (IndexRow(decode_key(row.pop("key")), **row) for row in table.to_pylist())
+    return {row.key: row for row in rows}
+
+
+def rebuild(ledger: Ledger, under: Key, former: Index) -> dict[Key, IndexRow]:
+    """Make the index from the ledger's listing.
+
+    Args:
+        ledger: the product line's outcomes.
+        under: the partition.
+        former: rows to take over where the object's version is still the same.
+    """
+    rows: dict[Key, IndexRow] = {}
+    changed: dict[Key, Entry] = {}
+    for entry in ledger.entries(Selection(under=under)):
+        row = former.get(entry.key)
+        if row is not None and (row.path, row.etag) == (entry.path, entry.etag):
+            rows[entry.key] = row
+        else:
+            changed[entry.key] = entry
+    for outcome in ledger.read(changed.values()):
+        rows[outcome.key] = IndexRow.of(outcome, changed[outcome.key])
+    return rows

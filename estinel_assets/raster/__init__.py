@@ -1,0 +1,1 @@
+"""Rasters: grids, reading files onto them, mosaics, views and encoders."""

@@ -1,0 +1,292 @@
+"""Reading files onto grids with rasterio.
+
+Three settings of GDAL matter here beyond speed. `CPL_VSIL_CURL_NON_CACHED` makes it forget a
+remote file when it is closed: it would remember failures too, and answer a second try from that
+memory. `GDAL_NUM_THREADS=1` keeps decoding in the calling thread: errors of its JPEG 2000 worker
+threads never reach the caller, and a truncated file would read as noise without any error.
+`GDAL_HTTP_MAX_RETRY=0` leaves retries to this module, which can wait, count and stop in time.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+import numpy as np
+import rasterio
+from affine import Affine
+from rasterio._err import CPLE_BaseError  # no public module names it
+from rasterio.crs import CRS
+from rasterio.enums import Resampling
+from rasterio.errors import CRSError, RasterioError, RasterioIOError
+from rasterio.session import AWSSession
+from rasterio.warp import reproject
+from rasterio.windows import Window
+
+from estinel_assets.errors import PermanentError, RetryableError, SourceFault
+from estinel_assets.raster.failures import (
+    accept_missing_georeference,
+    fault_of_exception,
+    fault_of_source,
+    redact_logs,
+    source_error,
+)
+from estinel_assets.raster.grids import Grid
+from estinel_assets.raster.placement import (
+    PixelWindow,
+    affine_of_bounds,
+    footprint_window,
+    is_upright,
+    nearest_indices,
+    overview_level,
+    source_pixels_per_grid_pixel,
+    window_of,
+)
+from estinel_assets.raster.reader import Pixels, RasterSource
+
+if TYPE_CHECKING:
+    import boto3
+
+_CORRUPT_TRIES = 2
+"""A transfer that broke looks like a damaged file, so one more try; a damaged file stays so."""
+
+_LEAST_RATIO = 1.5
+"""Source pixels along a grid pixel below which no overview can be meant: they halve at least."""
+_NO_OVERVIEW = "Cannot open overview level"
+"""How GDAL says so; it has no error number of its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """An open file and where it lies."""
+
+    dataset: rasterio.DatasetReader
+    crs: CRS
+    transform: Affine
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return int(self.dataset.height), int(self.dataset.width)
+
+    def read(self, window: PixelWindow) -> Pixels:
+        """The window's pixels, 0 where the file declares that it has none."""
+        pixels: Pixels = self.dataset.read(
+            1, window=Window(window.column, window.row, window.width, window.height)
+        )
+        nodata = self.dataset.nodata
+        if nodata is not None and nodata != 0:
+            pixels[np.isnan(pixels) if np.isnan(nodata) else pixels == nodata] = 0
+        return pixels
+
+
+class RasterioReader:
+    """`RasterReader` on rasterio and GDAL.
+
+    Sidecar files are not looked for: every one that is absent would cost a request.
+    """
+
+    def __init__(
+        self,
+        *,
+        timeout_s: float = 30.0,
+        attempts: int = 5,
+        backoff_s: float = 0.5,
+        backoff_max_s: float = 30.0,
+        deadline_s: float = 180.0,
+        aws_session: "boto3.Session | None" = None,
+        gdal_options: Mapping[str, str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """Make a reader; nothing is opened yet.
+
+        Args:
+            timeout_s: longest wait for one answer of a server.
+            attempts: tries of one read, the first included.
+            backoff_s: upper bound of the first wait; doubled after each try, with full jitter.
+            backoff_max_s: longest wait between two tries.
+            deadline_s: no further try begins after this long.
+            aws_session: gives the credentials for `s3://`; None = those boto3 finds by itself.
+            gdal_options: further configuration options, such as `AWS_S3_ENDPOINT`.
+            clock: seconds, monotonic.
+            sleep: waits for so many seconds.
+            jitter: a number in [0, 1) that a wait is multiplied with.
+        """
+        self._timeout_s = timeout_s
+        self._attempts = attempts
+        self._backoff_s = backoff_s
+        self._backoff_max_s = backoff_max_s
+        self._deadline_s = deadline_s
+        self._aws_session = aws_session
+        self._clock = clock
+        self._sleep = sleep
+        self._jitter = jitter
+        # GDAL takes whole seconds or fractions; it ignores a timeout of 0.
+        wait = f"{timeout_s:g}"
+        self._options = {
+            "CPL_VSIL_CURL_NON_CACHED": "/vsicurl/:/vsis3/",
+            "GDAL_DISABLE_READDIR_ON_OPEN": "EMPTY_DIR",
+            "GDAL_HTTP_CONNECTTIMEOUT": wait,
+            "GDAL_HTTP_MAX_RETRY": "0",
+            "GDAL_HTTP_TIMEOUT": wait,
+            "GDAL_NUM_THREADS": "1",
+            **(gdal_options or {}),
+        }
+        redact_logs()
+
+    def read(self, source: RasterSource, grid: Grid) -> Pixels:
+        """See `RasterReader.read`. Reads an overview where the grid is coarse enough for it."""
+        path = _openable(source.href)
+        remote = "://" in path
+        began = self._clock()
+        attempt = 0
+        while True:
+            attempt += 1
+            outcome = self._try(path, source, grid)
+            if not isinstance(outcome, RetryableError | PermanentError):
+                return outcome
+            wait = self._jitter() * min(self._backoff_max_s, self._backoff_s * 2 ** (attempt - 1))
+            late = self._clock() - began + wait > self._deadline_s
+            if not remote or late or attempt >= self._tries_for(outcome):
+                raise outcome
+            self._sleep(wait)
+
+    def _tries_for(self, error: RetryableError | PermanentError) -> int:
+        if isinstance(error, PermanentError) or error.reason == SourceFault.FORBIDDEN:
+            return 1  # a refused signature does not get better by itself within seconds
+        if error.reason == SourceFault.CORRUPT:
+            return min(_CORRUPT_TRIES, self._attempts)
+        return self._attempts
+
+    def _try(
+        self, path: str, source: RasterSource, grid: Grid
+    ) -> Pixels | RetryableError | PermanentError:
+        """One try. Its error is returned: raised in here, GDAL's would cling to it as context."""
+        began = self._clock()
+        session = (
+            AWSSession(self._aws_session)
+            if self._aws_session is not None and path.startswith("s3://")
+            else None
+        )
+        settings = rasterio.Env(session=session, **self._options)
+        try:
+            with settings:
+                return _read_onto(path, source, grid)
+        except (RetryableError, PermanentError) as error:
+            return error
+        except (RasterioError, CPLE_BaseError) as error:
+            fault = fault_of_exception(error)
+        if fault is None and "://" in path and self._clock() - began >= self._timeout_s:
+            # Requests end when the time is up, but GDAL then only says that it could not read.
+            fault = SourceFault.TIMEOUT
+        if fault is None:
+            fault = fault_of_source(path, self._timeout_s) or SourceFault.CORRUPT
+        return source_error(source.href, fault)
+
+
+def _openable(href: str) -> str:
+    """What rasterio shall open: the address, or a plain path for local files."""
+    parts = urlsplit(href)
+    if "://" not in href:
+        return href
+    if parts.scheme == "file":
+        return unquote(parts.path)
+    if parts.scheme in {"http", "https", "s3"}:
+        return href
+    raise source_error(
+        href,
+        SourceFault.NOT_FOUND,
+        f"addresses with {parts.scheme}:// cannot be read: use http, https, s3, file or a path",
+    )
+
+
+def _read_onto(path: str, source: RasterSource, grid: Grid) -> Pixels:
+    with _open(path, source) as full:
+        ratio = source_pixels_per_grid_pixel(full.transform, full.crs, grid)
+        factors = _overview_factors(path, full.shape[1]) if ratio > _LEAST_RATIO else []
+        level = overview_level(factors, ratio)
+        if level is None:
+            return _place(full, grid)
+    with _open(path, source, overview_level=level) as overview:
+        return _place(overview, grid)
+
+
+def _overview_factors(path: str, width: int) -> list[float]:
+    """The decimation of each overview, ascending; empty if the file has none.
+
+    The first overview is opened to learn of them all. Asking the full file would be shorter, but
+    rasterio holds the interpreter's lock while that request runs, and GDAL hides its failure.
+    """
+    try:
+        with rasterio.open(path, overview_level=0) as first:
+            factor = width / first.width
+            return [factor, *(factor * further for further in first.overviews(1))]
+    except RasterioIOError as error:
+        if _NO_OVERVIEW not in str(error):
+            raise
+        return []
+
+
+@contextmanager
+def _open(
+    path: str, source: RasterSource, *, overview_level: int | None = None
+) -> Iterator[_Placed]:
+    accept_missing_georeference()
+    options = {} if overview_level is None else {"overview_level": overview_level}
+    with rasterio.open(path, **options) as dataset:
+        try:
+            crs = dataset.crs if source.crs is None else CRS.from_user_input(source.crs)
+        except CRSError:
+            crs = None
+        if not crs:
+            said = "none" if source.crs is None else repr(source.crs)
+            words = f"its CRS is not known (given: {said}): the file or its catalogue must say it"
+            raise source_error(source.href, SourceFault.CORRUPT, words)
+        transform = dataset.transform
+        if source.bounds is not None:
+            transform = affine_of_bounds(source.bounds, (dataset.height, dataset.width))
+        if transform.is_degenerate:
+            words = f"its extent {source.bounds} is empty: the file or its catalogue is wrong"
+            raise source_error(source.href, SourceFault.CORRUPT, words)
+        yield _Placed(dataset, crs, transform)
+
+
+def _place(placed: _Placed, grid: Grid) -> Pixels:
+    if placed.crs == CRS.from_user_input(grid.crs) and is_upright(placed.transform):
+        return _slice(placed, grid)
+    return _warp(placed, grid)
+
+
+def _slice(placed: _Placed, grid: Grid) -> Pixels:
+    """In a shared CRS the nearest pixel is found for rows and columns on their own."""
+    rows, columns = nearest_indices(placed.transform, placed.shape, grid)
+    result: Pixels = np.zeros(grid.shape, dtype=placed.dataset.dtypes[0])
+    window = window_of(rows, columns)
+    if window is None:
+        return result
+    pixels = placed.read(window)
+    covered = np.ix_(np.flatnonzero(rows >= 0), np.flatnonzero(columns >= 0))
+    wanted = np.ix_(rows[rows >= 0] - window.row, columns[columns >= 0] - window.column)
+    result[covered] = pixels[wanted]
+    return result
+
+
+def _warp(placed: _Placed, grid: Grid) -> Pixels:
+    result: Pixels = np.zeros(grid.shape, dtype=placed.dataset.dtypes[0])
+    window = footprint_window(placed.transform, placed.shape, placed.crs, grid)
+    if window is None:
+        return result
+    reproject(
+        placed.read(window),
+        result,
+        src_transform=placed.transform @ Affine.translation(window.column, window.row),
+        src_crs=placed.crs,
+        dst_transform=Affine(*grid.transform),
+        dst_crs=CRS.from_user_input(grid.crs),
+        resampling=Resampling.nearest,
+    )
+    return result

@@ -1,0 +1,192 @@
+"""Every setting, in one model.
+
+A value comes from an `ESTINEL_*` environment variable, else from a TOML file, else from the
+default here. The first word after the prefix is the group: `ESTINEL_STORE_URL` is `url` in
+`[store]`. Nothing reads the environment at import: resources and commands call `load_settings`.
+"""
+
+import os
+import tomllib
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+)
+
+from estinel_assets.errors import BadInputError
+
+
+class _Group(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StoreSettings(_Group):
+    """Where everything is kept."""
+
+    url: str = "file://./estinel-store"
+    """`file://`, `memory://` or `s3://bucket/prefix`."""
+    endpoint_url: str | None = None
+    """Endpoint of an S3 server other than AWS."""
+    region: str | None = None
+    """S3 region; else the AWS configuration decides."""
+    profile: str | None = None
+    """Profile of the AWS configuration to take credentials from."""
+    public_url: str | None = None
+    """Address under which readers of the catalogue reach the store's root; else its own URL."""
+
+
+class StacSettings(_Group):
+    """Where scenes are found."""
+
+    provider: Literal["earth-search", "planetary-computer"] = "earth-search"
+    """Decides band names, offsets and the signing of addresses."""
+    url: str = "https://earth-search.aws.element84.com/v1"
+    """Root of the STAC API."""
+    collection: str = "sentinel-2-c1-l2a"
+    """Collection to search."""
+    page_size: int = Field(default=100, ge=1, le=100)
+    """Items a page; halved on a 502."""
+    api_key: SecretStr | None = None
+    """Subscription key of the Planetary Computer, for longer-lived signatures."""
+
+
+class TransportSettings(_Group):
+    """How requests over the network are retried."""
+
+    attempts: int = Field(default=5, ge=1)
+    """Tries of one request, the first included."""
+    backoff_s: float = Field(default=0.5, ge=0)
+    """Upper bound of the first wait; doubled after each try, with full jitter."""
+    backoff_max_s: float = Field(default=30.0, ge=0)
+    """Longest wait between two tries."""
+    deadline_s: float = Field(default=180.0, gt=0)
+    """Longest time for one request with all its tries."""
+    timeout_s: float = Field(default=30.0, gt=0)
+    """Longest wait for one answer."""
+
+
+class ComputeSettings(_Group):
+    """How many things happen at once."""
+
+    workers: int = Field(default=4, ge=1, le=256)
+    """Solar days in flight in one run."""
+
+
+class OutcomeSettings(_Group):
+    """How outcomes are kept and retried."""
+
+    prefix: str = "outcomes"
+    """Folder of the store that holds them."""
+    max_attempts: int = Field(default=3, ge=1)
+    """Attempts of a unit with an unchanged input before a retryable failure is final."""
+    lease_ttl_s: float = Field(default=60.0, gt=0)
+    """A worker that has not renewed its lease for this long counts as dead."""
+
+
+class ImagerySettings(_Group):
+    """The imagery product line."""
+
+    sites: str | None = None
+    """CSV or Parquet of sites, local or in the store; else the table that is shipped."""
+    window_rule: Literal["estinel", "estinel-r"] = "estinel"
+    """`estinel-r` repeats the square windows of the R pipeline."""
+    solarday_rule: Literal["estinel", "estinel-r"] = "estinel"
+    """`estinel-r` repeats the day of the R pipeline."""
+    max_window_pixels: int = Field(default=25_000_000, ge=1)
+    """A site with a larger window is refused."""
+    start: date = date(2015, 1, 1)
+    """First solar day of a site that has no marker."""
+    max_cloud_fraction: float | None = Field(default=None, ge=0, le=1)
+    """A cloudier day ends as `too_cloudy`; off by default."""
+
+
+class LogSettings(_Group):
+    """What is logged."""
+
+    format: Literal["text", "json"] = "text"
+    """One line for people or one JSON document a line."""
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """Least level shown."""
+
+
+class Settings(BaseSettings):
+    """All settings. Frozen; load with `load_settings`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="ESTINEL_",
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        frozen=True,
+        extra="forbid",
+    )
+
+    store: StoreSettings = StoreSettings()
+    stac: StacSettings = StacSettings()
+    transport: TransportSettings = TransportSettings()
+    compute: ComputeSettings = ComputeSettings()
+    outcomes: OutcomeSettings = OutcomeSettings()
+    imagery: ImagerySettings = ImagerySettings()
+    log: LogSettings = LogSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - no .env files
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Environment over arguments: `load_settings` hands the file's values in as arguments."""
+        return env_settings, init_settings
+
+
+CONFIG_VARIABLE = "ESTINEL_CONFIG"
+"""Environment variable that names the TOML file."""
+
+
+def load_settings(config: Path | None = None) -> Settings:
+    """Read the environment and the TOML file.
+
+    Args:
+        config: the TOML file; else the one that `ESTINEL_CONFIG` names, if any.
+
+    Raises:
+        BadInputError: the file is absent or no TOML, or settings are unknown or out of range; all
+            of them are listed. Values are not shown: one of them may be a secret.
+    """
+    if config is None and (named := os.environ.get(CONFIG_VARIABLE)):
+        config = Path(named)
+    try:
+        return Settings(**_read_toml(config) if config is not None else {})
+    except (ValidationError, SettingsError) as error:
+        raise BadInputError(_explain(error)) from None
+
+
+def _read_toml(config: Path) -> dict[str, Any]:
+    try:
+        with config.open("rb") as file:
+            return tomllib.load(file)
+    except OSError as error:
+        raise BadInputError(
+            f"settings file {config} cannot be read ({error.strerror}); name another with --config"
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInputError(f"settings file {config} is not TOML: {error}") from None
+
+
+def _explain(error: ValidationError | SettingsError) -> str:
+    if not isinstance(error, ValidationError):
+        return f"settings cannot be read: {error}"
+    problems = [
+        f"  [{'.'.join(map(str, problem['loc'][:1]))}] "
+        f"{'.'.join(map(str, problem['loc'][1:])) or '(group)'}: {problem['msg']}"
+        for problem in error.errors(include_url=False, include_input=False)
+    ]
+    return "these settings are not usable:\n" + "\n".join(problems)

@@ -1,0 +1,1 @@
+"""Finding scenes in STAC APIs, and what a scene's item says."""

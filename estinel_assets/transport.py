@@ -1,0 +1,413 @@
+"""The one policy by which requests over a network are retried.
+
+`RetryPolicy` knows no HTTP library: it runs a callable that makes one try and understands three
+small errors, `HttpStatusError`, `ConnectionLostError` and `AnswerTimeoutError`. An adapter turns
+a library's own exceptions into these; `RequestsTransport` does so for `requests`, which
+pystac-client uses. Nothing else in the project may retry a request: a retry inside a retry
+multiplies the load on a service that is already in trouble.
+
+Which answer leads where:
+
+===============================  ==================================================
+429, 408, any 5xx                tried again, then `RetryableError`
+no answer in time                tried again, then `RetryableError` (timeout)
+connection refused, reset, cut   tried again, then `RetryableError` (unavailable)
+401, 403                         `PermanentError` (forbidden); with `signed=True`
+                                 `RetryableError`, because a signature may have expired
+404, 410                         `PermanentError` (not found)
+any other                        `PermanentError` with the server's short message
+===============================  ==================================================
+
+POST is tried again like GET: the requests that go through here only ask.
+"""
+
+import json
+import logging
+import math
+import random
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Self, TypeVar
+
+import requests
+from requests.adapters import HTTPAdapter
+from tenacity import RetryCallState, Retrying, retry_if_exception
+from urllib3.exceptions import ReadTimeoutError
+
+from estinel_assets.errors import (
+    BadInputError,
+    EstinelError,
+    PermanentError,
+    RetryableError,
+    SourceFault,
+    UnitError,
+    public_url,
+)
+from estinel_assets.settings import TransportSettings
+
+T = TypeVar("T")
+
+_LOG = logging.getLogger(__name__)
+_URL = re.compile(r"https?://[^\s\"'<>]+")
+_TIMEOUTS = frozenset({408, 504})
+_FORBIDDEN = frozenset({401, 403})
+_ABSENT = frozenset({404, 410})
+_MESSAGE_LENGTH = 200
+_SHORTEST_TRY_S = 0.01
+
+
+class TryError(EstinelError):
+    """One try of a request failed. `RetryPolicy.run` turns it into a `UnitError`."""
+
+    @property
+    def transient(self) -> bool:
+        """Whether the next try may succeed."""
+        return True
+
+
+class HttpStatusError(TryError):
+    """The server answered with a status that is no success.
+
+    Attributes:
+        status: the HTTP status.
+        retry_after: the `Retry-After` header as it came, seconds or an HTTP date.
+    """
+
+    def __init__(self, status: int, retry_after: str | None = None, message: str = "") -> None:
+        super().__init__(f"the server answered {status}" + (f" ({message})" if message else ""))
+        self.status = status
+        self.retry_after = retry_after
+
+    @property
+    def transient(self) -> bool:
+        """True for 408, 429 and every 5xx."""
+        return self.status in (408, 429) or self.status >= 500
+
+
+class ConnectionLostError(TryError):
+    """The connection was refused, reset or cut."""
+
+
+class AnswerTimeoutError(TryError):
+    """No answer came in time."""
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often, how long and with which pauses one request is tried.
+
+    Pauses grow exponentially with full jitter, so that many workers that failed together do not
+    come back together (Brooker, "Exponential Backoff And Jitter", 2015). A `Retry-After` of the
+    server makes a pause longer, never shorter.
+    """
+
+    attempts: int
+    """Tries, the first included."""
+    backoff_s: float
+    """Upper bound of the first pause, seconds; doubled after each try."""
+    backoff_max_s: float
+    """Longest pause that we choose ourselves, seconds."""
+    deadline_s: float
+    """Longest time for all tries and pauses together, seconds."""
+    sleep: Callable[[float], None] = field(default=time.sleep, repr=False)
+    """Waits so many seconds."""
+    clock: Callable[[], float] = field(default=time.monotonic, repr=False)
+    """Seconds on a clock that never goes back."""
+    now: Callable[[], datetime] = field(default=_utc_now, repr=False)
+    """The date and time, timezone-aware; only a `Retry-After` that is a date needs it."""
+    uniform: Callable[[], float] = field(default=random.random, repr=False)
+    """A number from [0, 1)."""
+
+    @classmethod
+    def from_settings(cls, settings: TransportSettings) -> Self:
+        """The policy of the settings, with the system's clock and randomness."""
+        return cls(
+            attempts=settings.attempts,
+            backoff_s=settings.backoff_s,
+            backoff_max_s=settings.backoff_max_s,
+            deadline_s=settings.deadline_s,
+        )
+
+    def run(
+        self,
+        request: Callable[[float], T],
+        *,
+        what: str,
+        signed: bool = False,
+        hand_back: frozenset[int] = frozenset(),
+    ) -> T:
+        """Make a request, again if need be, until it succeeds, is hopeless or time is up.
+
+        Args:
+            request: makes one try, within at most the seconds that it is given.
+            what: names the request in messages, without secrets: `POST https://host/search`.
+            signed: the address carries a signature that may have expired, so that "forbidden"
+                is worth another attempt with a new one.
+            hand_back: statuses that the caller deals with; their `HttpStatusError` is raised
+                as it is and at once.
+
+        Raises:
+            RetryableError: timeouts, broken connections, 429 or 5xx until the end.
+            PermanentError: an answer that would be the same another time.
+            HttpStatusError: a status in `hand_back`.
+        """
+        started = self.clock()
+
+        def remaining_s() -> float:
+            # A pause may overrun a little, and no library takes a timeout of nothing.
+            return max(_SHORTEST_TRY_S, self.deadline_s - (self.clock() - started))
+
+        def worth_a_retry(error: BaseException) -> bool:
+            if isinstance(error, HttpStatusError) and error.status in hand_back:
+                return False
+            return isinstance(error, TryError) and error.transient
+
+        def is_over(state: RetryCallState) -> bool:
+            out_of_tries = state.attempt_number >= self.attempts
+            return out_of_tries or state.upcoming_sleep >= remaining_s()
+
+        def log(state: RetryCallState) -> None:
+            _LOG.info(
+                "%s: %s; try %d of %d follows in %.1f s",
+                what,
+                state.outcome.exception() if state.outcome else "no answer",
+                state.attempt_number + 1,
+                self.attempts,
+                state.upcoming_sleep,
+            )
+
+        retrying = Retrying(
+            retry=retry_if_exception(worth_a_retry),
+            wait=self._pause_s,
+            stop=is_over,
+            sleep=self.sleep,
+            before_sleep=log,
+            reraise=True,
+        )
+        try:
+            return retrying(lambda: request(remaining_s()))
+        except TryError as error:
+            if isinstance(error, HttpStatusError) and error.status in hand_back:
+                raise
+            tries = int(retrying.statistics.get("attempt_number", 1))
+            # `from None`: a library's own exception may show the URL's query.
+            raise _verdict(error, what=what, signed=signed, tries=tries) from None
+
+    def _pause_s(self, state: RetryCallState) -> float:
+        doublings = min(state.attempt_number - 1, 60)
+        pause = self.uniform() * min(self.backoff_max_s, self.backoff_s * 2.0**doublings)
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, HttpStatusError) and error.retry_after is not None:
+            asked = retry_after_s(error.retry_after, now=self.now())
+            if asked is not None:
+                return max(pause, asked)
+        return pause
+
+
+def retry_after_s(header: str, *, now: datetime) -> float | None:
+    """Read a `Retry-After` header (RFC 9110, 10.2.3).
+
+    Args:
+        header: seconds, or an HTTP date.
+        now: timezone-aware.
+
+    Returns:
+        Seconds from now, not negative; None where the header is neither.
+    """
+    text = header.strip()
+    try:
+        seconds = float(text)
+    except ValueError:
+        try:
+            date = parsedate_to_datetime(text)
+        except ValueError:
+            return None
+        if date.tzinfo is None:
+            date = date.replace(tzinfo=UTC)
+        seconds = (date - now).total_seconds()
+    return max(0.0, seconds) if math.isfinite(seconds) else None
+
+
+def _verdict(error: TryError, *, what: str, signed: bool, tries: int) -> UnitError:
+    """What a request's last failure means for the unit of work that made it."""
+    times = "" if tries == 1 else f" after {tries} tries"
+    text = f"{what} failed{times}: {error}"
+    if isinstance(error, AnswerTimeoutError):
+        return RetryableError(SourceFault.TIMEOUT, text)
+    if not isinstance(error, HttpStatusError):
+        return RetryableError(SourceFault.UNAVAILABLE, text)
+    if error.transient:
+        fault = SourceFault.TIMEOUT if error.status in _TIMEOUTS else SourceFault.UNAVAILABLE
+        return RetryableError(fault, text)
+    if error.status in _FORBIDDEN:
+        if signed:
+            return RetryableError(SourceFault.FORBIDDEN, f"{text}; its signature may have expired")
+        return PermanentError(SourceFault.FORBIDDEN, f"{text}; check the access rights")
+    if error.status in _ABSENT:
+        return PermanentError(SourceFault.NOT_FOUND, text)
+    return PermanentError(SourceFault.UNAVAILABLE, text)
+
+
+class RequestsTransport:
+    """`requests` under a retry policy. Safe to share between threads."""
+
+    def __init__(
+        self,
+        policy: RetryPolicy,
+        *,
+        timeout_s: float,
+        session: requests.Session | None = None,
+    ) -> None:
+        """Keep a session.
+
+        Args:
+            policy: decides about retries.
+            timeout_s: longest wait for one answer, in seconds.
+            session: headers and the like to use; its adapters are replaced.
+        """
+        self.policy = policy
+        self._timeout_s = timeout_s
+        self._session = requests.Session() if session is None else session
+        for scheme in ("http://", "https://"):
+            # No retries below ours.
+            self._session.mount(scheme, HTTPAdapter(max_retries=0))
+
+    @classmethod
+    def from_settings(cls, settings: TransportSettings) -> Self:
+        """The transport of the settings."""
+        return cls(RetryPolicy.from_settings(settings), timeout_s=settings.timeout_s)
+
+    def close(self) -> None:
+        """Close the idle connections."""
+        self._session.close()
+
+    def send(
+        self,
+        request: requests.Request,
+        *,
+        signed: bool = False,
+        hand_back: frozenset[int] = frozenset(),
+        on_try: Callable[[], None] | None = None,
+    ) -> requests.Response:
+        """Send a request under the policy.
+
+        Args:
+            request: not prepared yet.
+            signed: see `RetryPolicy.run`.
+            hand_back: see `RetryPolicy.run`.
+            on_try: called before each try, for those who count them.
+
+        Returns:
+            A 2xx answer, read whole.
+
+        Raises:
+            RetryableError: see `RetryPolicy.run`.
+            PermanentError: see `RetryPolicy.run`.
+            HttpStatusError: a status in `hand_back`.
+            BadInputError: the address is not one that can be requested.
+        """
+        what = f"{request.method} {public_url(str(request.url))}"
+
+        def one_try(remaining_s: float) -> requests.Response:
+            if on_try is not None:
+                on_try()
+            return self._try(request, min(self._timeout_s, remaining_s), what)
+
+        return self.policy.run(one_try, what=what, signed=signed, hand_back=hand_back)
+
+    def _try(self, request: requests.Request, timeout_s: float, what: str) -> requests.Response:
+        session = self._session
+        try:
+            prepared = session.prepare_request(request)
+            environment = session.merge_environment_settings(prepared.url, {}, None, None, None)
+            response = session.send(
+                prepared,
+                timeout=timeout_s,
+                # A POST that follows a redirect turns into a GET without its body.
+                allow_redirects=prepared.method in ("GET", "HEAD"),
+                **environment,
+            )
+        except requests.exceptions.Timeout:
+            raise AnswerTimeoutError(f"no answer within {timeout_s:g} s") from None
+        except requests.exceptions.TooManyRedirects:
+            raise PermanentError(
+                SourceFault.UNAVAILABLE, f"{what} failed: the server redirects in circles"
+            ) from None
+        except (
+            requests.exceptions.ConnectionError,
+            requests.exceptions.ChunkedEncodingError,
+            requests.exceptions.ContentDecodingError,
+        ) as error:
+            if error.args and isinstance(error.args[0], ReadTimeoutError):
+                raise AnswerTimeoutError(f"no whole answer within {timeout_s:g} s") from None
+            raise ConnectionLostError(f"the connection failed: {_root_cause(error)}") from None
+        except (requests.exceptions.RequestException, ValueError) as error:
+            # What is left are addresses that requests cannot use.
+            raise BadInputError(
+                f"{what} cannot be requested ({type(error).__name__}): check the address"
+            ) from None
+        if not 200 <= response.status_code < 300:
+            raise HttpStatusError(
+                response.status_code,
+                response.headers.get("Retry-After"),
+                server_message(response.text, response.headers.get("Content-Type", "")),
+            )
+        return response
+
+
+def _root_cause(error: BaseException) -> str:
+    """The innermost cause in a few words; the outer ones would show the URL's query."""
+    seen = {id(error)}
+    while True:
+        inner = next(
+            (
+                candidate
+                for candidate in (
+                    getattr(error, "reason", None),
+                    error.__cause__,
+                    error.__context__,
+                    *error.args,
+                )
+                if isinstance(candidate, BaseException) and id(candidate) not in seen
+            ),
+            None,
+        )
+        if inner is None:
+            break
+        seen.add(id(inner))
+        error = inner
+    strerror = getattr(error, "strerror", None)
+    return str(strerror) if strerror else type(error).__name__
+
+
+def server_message(body: str, content_type: str) -> str:
+    """What a server says about a failure, fit for a message.
+
+    Args:
+        body: of the answer.
+        content_type: of the answer.
+
+    Returns:
+        One line of at most 200 characters, URLs without their queries; empty for HTML and
+        for anything else that is not meant to be read in a line.
+    """
+    if "html" in content_type or body.lstrip().startswith("<"):
+        return ""
+    text = body
+    try:
+        document = json.loads(body)
+    except ValueError:
+        document = None
+    if isinstance(document, dict):
+        words = (document.get(key) for key in ("description", "message", "detail", "error"))
+        text = next((word for word in words if isinstance(word, str) and word), "")
+    line = " ".join(_URL.sub(lambda match: public_url(match[0]), text).split())
+    return line if len(line) <= _MESSAGE_LENGTH else line[: _MESSAGE_LENGTH - 1] + "…"
