@@ -85,6 +85,10 @@ class OutcomeSettings(_Group):
     """Folder of the store that holds them."""
     max_attempts: int = Field(default=3, ge=1)
     """Attempts of a unit with an unchanged input before a retryable failure is final."""
+    backoff_s: float = Field(default=3600.0, ge=0)
+    """Pause after the first failed attempt; doubled after each further one."""
+    backoff_max_s: float = Field(default=86400.0, ge=0)
+    """Longest pause between two attempts."""
     lease_ttl_s: float = Field(default=60.0, gt=0)
     """A worker that has not renewed its lease for this long counts as dead."""
 
@@ -102,8 +106,18 @@ class ImagerySettings(_Group):
     """A site with a larger window is refused."""
     start: date = date(2015, 1, 1)
     """First solar day of a site that has no marker."""
+    rescan_days: int = Field(default=30, ge=0)
+    """Days before the marker that every search looks at again, for late and changed scenes."""
     max_cloud_fraction: float | None = Field(default=None, ge=0, le=1)
     """A cloudier day ends as `too_cloudy`; off by default."""
+
+
+class AlertSettings(_Group):
+    """Who is told when something fails."""
+
+    url: SecretStr | None = None
+    """Address that gets a JSON document with a Slack-compatible `text`; without it nothing is
+    sent. It is a secret: whoever has it can post."""
 
 
 class LogSettings(_Group):
@@ -132,6 +146,7 @@ class Settings(BaseSettings):
     compute: ComputeSettings = ComputeSettings()
     outcomes: OutcomeSettings = OutcomeSettings()
     imagery: ImagerySettings = ImagerySettings()
+    alert: AlertSettings = AlertSettings()
     log: LogSettings = LogSettings()
 
     @classmethod

@@ -155,3 +155,15 @@ def _checked_longitude(longitude_deg: float) -> float:
     if not -180.0 <= longitude_deg <= 180.0:
         raise BadInputError(f"longitude {longitude_deg} is not within -180 to 180 degrees")
     return longitude_deg
+
+
+def parse_day(text: str) -> date:
+    """Read a day, as `2024-12-04`.
+
+    Raises:
+        BadInputError: it is none.
+    """
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise BadInputError(f"{text!r} is no day; write it as 2024-12-04") from None

@@ -5,7 +5,7 @@ is merged in a run of its own. No `from __future__ import annotations`: Dagster 
 """
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, time
+from datetime import UTC, date, datetime
 
 import dagster as dg
 import pandas as pd
@@ -26,6 +26,7 @@ from estinel_assets.imagery.frames import (
 )
 from estinel_assets.imagery.previews import preview
 from estinel_assets.imagery.reasons import IMAGERY, ImageryReason
+from estinel_assets.imagery.site_finish import finish, first_day_to_ask, open_marker
 from estinel_assets.imagery.site_imagery import Made, SiteImagery
 from estinel_assets.imagery.sites import load_sites
 from estinel_assets.orchestration.failures import faults_failure, translated
@@ -37,6 +38,7 @@ from estinel_assets.orchestration.resources import (
     open_book,
 )
 from estinel_assets.outcomes.reason import parse_reason
+from estinel_assets.solarday import parse_day
 
 GROUP = "imagery"
 OWNERS = ["team:imagery"]
@@ -92,6 +94,44 @@ def site_windows(
     return windows_frame(sites, at.window_rule)
 
 
+class SearchConfig(dg.Config):
+    """Where a site's search begins."""
+
+    since: str | None = None
+    """First solar day to ask for, as `2024-12-04`; else what the marker says."""
+
+    def day(self) -> date | None:
+        """The day as a date.
+
+        Raises:
+            BadInputError: it is none.
+        """
+        return parse_day(self.since) if self.since else None
+
+
+@dg.asset(
+    group_name=GROUP,
+    kinds={"json"},
+    owners=OWNERS,
+    code_version=CODE_VERSION,
+    io_manager_key="json",
+    partitions_def=SITES,
+)
+def markers(
+    context: dg.AssetExecutionContext,
+    site_windows: pd.DataFrame,
+    settings: SettingsResource,
+    store: StoreResource,
+    scenes: ScenesResource,
+) -> dict[str, object]:
+    """How far a site was done when its run began; empty for a site without marker."""
+    with translated():
+        stored = open_marker(_open_site(context, site_windows, settings, store, scenes))
+    document = stored.marker.document() if stored.marker else {}
+    context.add_output_metadata({"corrupt": stored.problem is not None, **document})
+    return document
+
+
 @dg.asset(
     group_name=GROUP,
     kinds={"stac", "parquet"},
@@ -99,10 +139,11 @@ def site_windows(
     code_version=CODE_VERSION,
     io_manager_key="parquet",
     partitions_def=SITES,
-    deps=COLLECTIONS,
+    deps=[*COLLECTIONS, markers],
 )
 def stac_query_tables(
     context: dg.AssetExecutionContext,
+    config: SearchConfig,
     site_windows: pd.DataFrame,
     settings: SettingsResource,
     store: StoreResource,
@@ -111,8 +152,8 @@ def stac_query_tables(
     """A site's scenes: those the source lists now, merged into those known before."""
     with translated():
         imagery = _open_site(context, site_windows, settings, store, scenes)
-        start = datetime.combine(imagery.settings.imagery.start, time.min, UTC)
-        refreshed = imagery.search(scenes.open_source(), start, imagery.run.clock())
+        first_day = first_day_to_ask(imagery, open_marker(imagery).marker, config.day())
+        refreshed = imagery.search(scenes.open_source(), first_day)
     context.add_output_metadata(refreshed.counts())
     return refreshed.frame
 
@@ -124,20 +165,22 @@ def stac_query_tables(
     code_version=CODE_VERSION,
     io_manager_key="parquet",
     partitions_def=SITES,
-    deps=[stac_query_tables],
+    deps=[stac_query_tables, markers],
 )
 def filtered_solardays(
     context: dg.AssetExecutionContext,
+    config: SearchConfig,
     site_windows: pd.DataFrame,
     settings: SettingsResource,
     store: StoreResource,
     scenes: ScenesResource,
 ) -> pd.DataFrame:
-    """The solar days that have no final outcome for what the source offers now."""
+    """The solar days to make: new, changed, interrupted, or due for another attempt."""
     with translated():
         imagery = _open_site(context, site_windows, settings, store, scenes)
+        first_day = first_day_to_ask(imagery, open_marker(imagery).marker, config.day())
         days = imagery.solar_days()
-        plan = imagery.plan(days)
+        plan = imagery.plan(days, first_day)
     frame = plan_frame(plan, days)
     causes = {str(cause): int(n) for cause, n in frame["cause"].value_counts().items()}
     context.add_output_metadata({"known_days": len(days), "planned_days": len(plan), **causes})
@@ -211,7 +254,7 @@ def solar_day_images(
     io_manager_key="json",
     partitions_def=SITES,
 )
-def catalog_fragments(
+def updated_markers(
     context: dg.AssetExecutionContext,
     site_windows: pd.DataFrame,
     views: pd.DataFrame,
@@ -219,19 +262,20 @@ def catalog_fragments(
     store: StoreResource,
     scenes: ScenesResource,
 ) -> dict[str, object]:
-    """A site's part of the web catalogue; the last step of its run.
+    """A site's marker and its part of the web catalogue; the last step of its run.
 
     Fails, after everything is written, when a day of this run ended with a fault.
     """
     with translated():
         imagery = _open_site(context, site_windows, settings, store, scenes)
-        fragment = imagery.write_fragment()
-    ended = reasons_of_run(views, {context.run_id})
+        ended = reasons_of_run(views, {context.run_id})
+        n_images = sum(why == ImageryReason.NONE for why in ended.values())
+        finished = finish(imagery, n_images)
     faults = {day: why for day, why in ended.items() if parse_reason(ImageryReason, why).fault}
-    context.add_output_metadata({"images": fragment.n_images, "days_in_run": len(ended)})
+    context.add_output_metadata({"images": n_images, "days": len(ended), **finished.counts()})
     if faults:
         raise faults_failure(IMAGERY.product, context.partition_key, faults)
-    return fragment.location
+    return finished.marker.document() if finished.marker else {}
 
 
 @dg.asset(
@@ -240,7 +284,7 @@ def catalog_fragments(
     owners=OWNERS,
     code_version=CODE_VERSION,
     io_manager_key="json",
-    deps=[dg.AssetDep(catalog_fragments, partition_mapping=dg.AllPartitionMapping())],
+    deps=[dg.AssetDep(updated_markers, partition_mapping=dg.AllPartitionMapping())],
 )
 def web_catalog(
     context: dg.AssetExecutionContext, settings: SettingsResource, store: StoreResource
@@ -263,10 +307,11 @@ ASSETS: list[dg.AssetSpec | dg.AssetsDefinition] = [
     SITES_TABLE,
     *COLLECTIONS,
     site_windows,
+    markers,
     stac_query_tables,
     filtered_solardays,
     solar_day_images,
-    catalog_fragments,
+    updated_markers,
     web_catalog,
 ]
 

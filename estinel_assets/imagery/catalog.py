@@ -11,7 +11,12 @@ from datetime import date
 from typing import Any
 from urllib.parse import quote
 
-from estinel_assets.errors import NotFoundError
+from estinel_assets.errors import (
+    AlreadyExistsError,
+    ChangedError,
+    LeaseLostError,
+    NotFoundError,
+)
 from estinel_assets.imagery.attempts import standing_images
 from estinel_assets.imagery.layout import (
     CATALOG,
@@ -27,7 +32,10 @@ from estinel_assets.outcomes.index import IndexRow
 from estinel_assets.outcomes.ledger import Entry, Ledger
 from estinel_assets.storage.documents import dump_json, gzip_bytes, load_json
 from estinel_assets.storage.lease import hold_lease
-from estinel_assets.storage.port import ObjectStore
+from estinel_assets.storage.port import ObjectStore, StoredObject
+
+PACKED_CATALOG = f"{CATALOG}.gz"
+"""The catalogue, compressed."""
 
 VIEW_KEYS = {"q128": "view_q128", "histeq": "view_hist", "stretch": "view_stretch"}
 """What the catalogue calls the views."""
@@ -164,13 +172,15 @@ def merge_catalog(store: ObjectStore, *, lease_ttl_s: float, lease_wait_s: float
 
     Raises:
         LeaseHeldError: another merge went on for longer than that.
+        LeaseLostError: another merge wrote the catalogue meanwhile; its own stands.
     """
     with hold_lease(store, CATALOG_LEASE, ttl_s=lease_ttl_s, wait_s=lease_wait_s) as lease:
-        state = _read(store, CATALOG_STATE) or {}
-        catalog = _read(store, CATALOG) if state else None
+        former, packed = _stored(store, CATALOG), _etag(store, PACKED_CATALOG)
+        state = _read(store, CATALOG_STATE) if former is not None else None
+        catalog = load_json(former.data) if former is not None and state is not None else None
         locations = {entry["id"]: entry for entry in catalog["locations"]} if catalog else {}
         present = {meta.path: meta.etag for meta in store.list(FRAGMENTS)}
-        merged = {path: etag for path, etag in state.items() if catalog and path in present}
+        merged = {path: etag for path, etag in (state or {}).items() if path in present}
         changed = [path for path, etag in sorted(present.items()) if merged.get(path) != etag]
         by_site = {fragment_path(site_id): site_id for site_id in locations}
         kept = {site_id: locations[site_id] for path, site_id in by_site.items() if path in merged}
@@ -182,13 +192,18 @@ def merge_catalog(store: ObjectStore, *, lease_ttl_s: float, lease_wait_s: float
         ordered = sorted(kept.values(), key=lambda entry: (entry["name"], entry["id"]))
         document = dump_json({"locations": ordered})
         n_images = sum(len(entry["images"]) for entry in ordered)
-        if not changed and set(kept) == set(locations) and catalog is not None:
-            return CatalogMerge(len(ordered), n_images, 0, 0)
         lease.check()
-        store.put(f"{CATALOG}.gz", gzip_bytes(document), content_type="application/gzip")
-        store.put(CATALOG, document, content_type="application/json")
-        store.put(CATALOG_STATE, dump_json(present), content_type="application/json")
-    return CatalogMerge(len(ordered), n_images, len(changed), len(document))
+        written = former is None or packed is None or former.data != document
+        if written:
+            # A worker that slept through the end of its lease must not undo what another wrote
+            # meanwhile. Compressed first: where the plain one is right, so is the compressed one.
+            _swap(store, PACKED_CATALOG, gzip_bytes(document), packed, "application/gzip")
+            etag = former.meta.etag if former is not None else None
+            _swap(store, CATALOG, document, etag, "application/json")
+        if changed or state != present:
+            # An older state only makes the next merge read more, so it may overwrite a newer one.
+            store.put(CATALOG_STATE, dump_json(present), content_type="application/json")
+    return CatalogMerge(len(ordered), n_images, len(changed), len(document) if written else 0)
 
 
 def _location(site: Site) -> dict[str, Any]:
@@ -203,8 +218,33 @@ def _location(site: Site) -> dict[str, Any]:
 
 
 def _read(store: ObjectStore, path: str) -> dict[str, Any] | None:
+    stored = _stored(store, path)
+    document: dict[str, Any] | None = None if stored is None else load_json(stored.data)
+    return document
+
+
+def _stored(store: ObjectStore, path: str) -> StoredObject | None:
     try:
-        document: dict[str, Any] = load_json(store.get(path).data)
+        return store.get(path)
     except NotFoundError:
         return None
-    return document
+
+
+def _etag(store: ObjectStore, path: str) -> str | None:
+    try:
+        return store.head(path).etag
+    except NotFoundError:
+        return None
+
+
+def _swap(store: ObjectStore, path: str, body: bytes, etag: str | None, content_type: str) -> None:
+    """Write over the version with that etag; without one, only where nothing stands."""
+    try:
+        if etag is None:
+            store.create(path, body, content_type=content_type)
+        else:
+            store.replace(path, body, etag=etag, content_type=content_type)
+    except (AlreadyExistsError, ChangedError, NotFoundError):
+        raise LeaseLostError(
+            f"{store.uri(path)} was written by another merge meanwhile; merge again"
+        ) from None

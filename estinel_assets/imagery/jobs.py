@@ -3,11 +3,12 @@
 import dagster as dg
 
 from estinel_assets.imagery.assets import (
-    catalog_fragments,
     filtered_solardays,
+    markers,
     site_windows,
     solar_day_images,
     stac_query_tables,
+    updated_markers,
     web_catalog,
 )
 
@@ -21,7 +22,7 @@ refresh_sites = dg.define_asset_job(
 update_site = dg.define_asset_job(
     "update_site",
     selection=dg.AssetSelection.assets(
-        stac_query_tables, filtered_solardays, solar_day_images, catalog_fragments
+        markers, stac_query_tables, filtered_solardays, solar_day_images, updated_markers
     ),
     executor_def=dg.in_process_executor,
     description="Everything for one site: search, plan, make its days, list them.",

@@ -1,23 +1,33 @@
-"""Which solar days a run has to make. Pure: everything comes in as an argument."""
+"""Which solar days a run has to make, and how far the site is done.
 
-from collections.abc import Iterable, Mapping
+Pure: what is stored, what the source offers and the time come in as arguments.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from enum import StrEnum
 
 from estinel_assets.imagery.reasons import ImageryReason
 from estinel_assets.outcomes.index import IndexRow
-from estinel_assets.outcomes.rules import is_final, next_attempt
+from estinel_assets.outcomes.rules import RetryRule, is_due, is_final, next_attempt
 
 
 class Cause(StrEnum):
     """Why a day is planned."""
 
     NEW = "new"
+    """It has no outcome."""
     CHANGED = "changed"
+    """Its scenes, window, bands or harmonisation are others than those of its outcome."""
     INTERRUPTED = "interrupted"
+    """A worker stopped while it replaced the day's images."""
     DUE = "due"
+    """It failed, attempts are left, and the pause since the last one is over."""
+    REPROCESSED = "reprocessed"
+    """Somebody asked for it."""
     REMADE = "remade"
+    """Somebody asked for some of its products."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,46 +41,114 @@ class PlannedDay:
     """Of the scenes, window, bands and harmonisation that go in."""
 
 
+@dataclass(frozen=True, slots=True)
+class SiteState:
+    """What is known of a site's days."""
+
+    fingerprints: Mapping[date, str]
+    """Of every day that the source offers now."""
+    outcomes: Mapping[date, IndexRow]
+    adopted_until: date | None
+    """Days up to it that have no outcome were made by another system; None where none were."""
+
+    def adopts(self, day: date) -> bool:
+        """Whether another system made the day."""
+        return self.adopted_until is not None and day <= self.adopted_until
+
+    def known_days(self) -> list[date]:
+        """Every day that the source offers or that has an outcome, oldest first."""
+        return sorted(self.fingerprints.keys() | self.outcomes.keys())
+
+    def is_changed(self, day: date) -> bool:
+        """Whether the source offers something else than the day's outcome was made of."""
+        offered, outcome = self.fingerprints.get(day), self.outcomes.get(day)
+        return offered is not None and outcome is not None and offered != outcome.inputs
+
+
 def plan_days(
-    fingerprints: Mapping[date, str],
-    outcomes: Mapping[date, IndexRow],
-    *,
-    max_attempts: int,
+    state: SiteState, *, first_day: date, now: datetime, retry: RetryRule
 ) -> tuple[PlannedDay, ...]:
     """Plan a site.
 
     Args:
-        fingerprints: of every day that the source offers now, by solar day.
-        outcomes: what is known of the site's days.
-        max_attempts: attempts after which a retryable failure is given up.
+        state: what is known of it.
+        first_day: the first day that the search covered whole; what is known of earlier days may
+            be a part, so that only days that are known to be unfinished are taken from there.
+        now: the time, aware.
+        retry: when a failed day is tried again.
 
     Returns:
         The days to make, oldest first.
     """
-    planned = (
-        _planned(day, fingerprint, outcomes.get(day), max_attempts)
-        for day, fingerprint in sorted(fingerprints.items())
-    )
-    return tuple(day for day in planned if day is not None)
+    return tuple(_planned(state, first_day, now, retry))
 
 
 def _planned(
-    day: date, fingerprint: str, outcome: IndexRow | None, max_attempts: int
-) -> PlannedDay | None:
-    cause = _cause(fingerprint, outcome, max_attempts)
-    if cause is None:
-        return None
-    return PlannedDay(day, cause, next_attempt(outcome, fingerprint), fingerprint)
+    state: SiteState, first_day: date, now: datetime, retry: RetryRule
+) -> Iterator[PlannedDay]:
+    for day in state.known_days():
+        outcome = state.outcomes.get(day)
+        offered = state.fingerprints.get(day)
+        if offered is None:
+            continue  # the source never offered it, or its table was lost: nothing to make it of
+        cause = _cause(state, day, outcome, now, retry)
+        if cause is None or (day < first_day and cause in {Cause.NEW, Cause.CHANGED}):
+            continue
+        yield PlannedDay(day, cause, next_attempt(outcome, offered), offered)
 
 
-def _cause(fingerprint: str, outcome: IndexRow | None, max_attempts: int) -> Cause | None:
+def _cause(
+    state: SiteState, day: date, outcome: IndexRow | None, now: datetime, retry: RetryRule
+) -> Cause | None:
     if outcome is None:
-        return Cause.NEW
-    if outcome.inputs != fingerprint:
+        return None if state.adopts(day) else Cause.NEW
+    if state.is_changed(day):
         return Cause.CHANGED
-    if is_final(outcome, ImageryReason, max_attempts=max_attempts):
+    if is_final(outcome, ImageryReason, max_attempts=retry.max_attempts):
         return None
-    return Cause.INTERRUPTED if outcome.reason == ImageryReason.INTERRUPTED else Cause.DUE
+    if outcome.reason == ImageryReason.INTERRUPTED:
+        return Cause.INTERRUPTED
+    return Cause.DUE if is_due(outcome, now, retry) else None
+
+
+def last_finished_day(state: SiteState, *, start: date, max_attempts: int) -> date | None:
+    """The last day such that it and every earlier known day are final; None where none is.
+
+    Args:
+        state: what is known of the site.
+        start: days before it do not count.
+        max_attempts: attempts after which a retryable failure is given up.
+    """
+    last = None
+    for day in state.known_days():
+        if day < start:
+            continue
+        outcome = state.outcomes.get(day)
+        if outcome is None:
+            done = state.adopts(day)
+        else:
+            done = not state.is_changed(day) and is_final(
+                outcome, ImageryReason, max_attempts=max_attempts
+            )
+        if not done:
+            break
+        last = day
+    return last
+
+
+def given_up(state: SiteState, *, max_attempts: int) -> list[date]:
+    """The days whose attempts are used up, oldest first."""
+    return [
+        day
+        for day, outcome in sorted(state.outcomes.items())
+        if not outcome.status
+        and _is_retryable(outcome)
+        and is_final(outcome, ImageryReason, max_attempts=max_attempts)
+    ]
+
+
+def _is_retryable(outcome: IndexRow) -> bool:
+    return any(reason.retryable for reason in ImageryReason if reason == outcome.reason)
 
 
 def outcomes_by_day(rows: Iterable[IndexRow]) -> dict[date, IndexRow]:

@@ -1,17 +1,17 @@
-"""One site's increment: search, plan, make, list. Knows no Dagster."""
+"""One site's increment: search, plan, make, finish. Knows no Dagster."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
 from estinel_assets.compute import Engine
 from estinel_assets.errors import UnitError
 from estinel_assets.imagery.attempts import DayAttempts, Run, reason_of
-from estinel_assets.imagery.catalog import Fragment, PublicAddress, update_fragment
 from estinel_assets.imagery.composites import DayInput, SceneInput, SceneReader
 from estinel_assets.imagery.day_images import ALL_PRODUCTS, DayMaker, Product
-from estinel_assets.imagery.plan import Cause, PlannedDay, outcomes_by_day, plan_days
+from estinel_assets.imagery.markers import read_adoption
+from estinel_assets.imagery.plan import Cause, PlannedDay, SiteState, outcomes_by_day, plan_days
 from estinel_assets.imagery.reasons import IMAGERY, SEARCH_KEY, ImageryReason
 from estinel_assets.imagery.scene_search import (
     Refreshed,
@@ -25,8 +25,9 @@ from estinel_assets.imagery.windows import SiteWindow
 from estinel_assets.outcomes.book import OpenPartition, OutcomeBook
 from estinel_assets.outcomes.index import Index, IndexRow
 from estinel_assets.outcomes.record import Outcome
-from estinel_assets.outcomes.rules import next_attempt
+from estinel_assets.outcomes.rules import RetryRule, next_attempt
 from estinel_assets.settings import Settings
+from estinel_assets.solarday import query_window_utc, solar_day
 from estinel_assets.stac.bands import Provider
 from estinel_assets.stac.source import SceneQuery, SceneSource
 from estinel_assets.storage.port import ObjectStore
@@ -49,7 +50,7 @@ class Made:
         reasons = Counter(outcome.reason for outcome in self.outcomes)
         return {
             "days": len(self.outcomes),
-            "n_images": sum(outcome.status for outcome in self.outcomes),
+            "images": sum(outcome.status for outcome in self.outcomes),
             "processing_time_s": round(sum(outcome.duration_s for outcome in self.outcomes), 3),
             **{f"reason_{reason}": count for reason, count in sorted(reasons.items())},
         }
@@ -57,7 +58,7 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class SiteImagery:
-    """Everything that a run does for one site."""
+    """Everything that a run does for one site, but for its marker; see `site_finish`."""
 
     site: Site
     window: SiteWindow
@@ -72,18 +73,25 @@ class SiteImagery:
         """The site's partition in the ledger."""
         return (self.site.site_id,)
 
-    def search(self, source: SceneSource, start: datetime, end: datetime) -> Refreshed:
+    @property
+    def retry(self) -> RetryRule:
+        """When a failed day is tried again."""
+        at = self.settings.outcomes
+        return RetryRule(at.max_attempts, at.backoff_s, at.backoff_max_s)
+
+    def search(self, source: SceneSource, first_day: date) -> Refreshed:
         """Ask the source for the site's scenes and merge them into its table.
 
         Args:
             source: the STAC API.
-            start: first instant asked for, UTC.
-            end: last instant asked for, UTC.
+            first_day: first solar day that is covered whole; the last one is today's.
 
         Raises:
             UnitError: the search failed; its outcome says why, and the table is as it was.
         """
         started_at = self.run.clock()
+        today = max(solar_day(started_at, self.site.lon), first_day)
+        start, end = query_window_utc(first_day, today, self.site.lon)
         with self.book.open(self.partition) as partition:
             try:
                 refreshed = refresh_scenes(
@@ -109,39 +117,64 @@ class SiteImagery:
             rule=self.settings.imagery.solarday_rule,
         )
 
-    def plan(self, days: Mapping[date, SolarDay]) -> tuple[PlannedDay, ...]:
-        """The days without a final outcome for what the source offers now."""
-        return self._plan(days, self.book.index(self.partition))
+    def state(self, days: Mapping[date, SolarDay], index: Index) -> SiteState:
+        """What planning needs to know of the site."""
+        outcomes = outcomes_by_day(index.values())
+        return SiteState(
+            # A day that lost its scenes before anything was made of it is no work.
+            fingerprints={
+                day: offered.fingerprint
+                for day, offered in days.items()
+                if offered.scenes or day in outcomes
+            },
+            outcomes=outcomes,
+            adopted_until=read_adoption(self.store, self.site.site_id),
+        )
 
-    def make(
-        self,
-        wanted: Iterable[date],
-        reader: SceneReader,
-        engine: Engine,
-    ) -> Made:
-        """Take days to their outcomes, several at a time.
+    def plan(self, days: Mapping[date, SolarDay], first_day: date) -> tuple[PlannedDay, ...]:
+        """The days to make now.
 
-        What another run finished since the plan was made is left alone: the plan is made again
-        for these days once the site is held.
+        Args:
+            days: what the source offers.
+            first_day: the first day that the last search covered whole.
+        """
+        return self._plan(days, self.book.index(self.partition), first_day)
+
+    def make(self, wanted: Collection[date], reader: SceneReader, engine: Engine) -> Made:
+        """Take planned days to their outcomes, several at a time.
+
+        What another run finished since the plan was made is left alone: once the site is held,
+        the plan is made again for these days.
 
         Args:
             wanted: the days that were planned.
             reader: reads the scenes.
             engine: how many days are in flight.
-
         """
         days = self.solar_days()
-        asked = set(wanted)
+        first_day = min(wanted, default=date.max)
         with self.book.open(self.partition) as partition:
-            plan = [day for day in self._plan(days, partition.index()) if day.day in asked]
+            planned = self._plan(days, partition.index(), first_day)
+            plan = [day for day in planned if day.day in set(wanted)]
             return self._attempt(plan, days, ALL_PRODUCTS, partition, reader, engine)
 
-    def remake(
-        self,
-        products: frozenset[Product],
-        reader: SceneReader,
-        engine: Engine,
-    ) -> Made:
+    def reprocess(self, wanted: Collection[date], reader: SceneReader, engine: Engine) -> Made:
+        """Make days again, whatever their outcome says; their attempts start anew.
+
+        Args:
+            wanted: the days.
+            reader: reads the scenes.
+            engine: how many days are in flight.
+        """
+        days = self.solar_days()
+        with self.book.open(self.partition) as partition:
+            plan = [
+                PlannedDay(day, Cause.REPROCESSED, 1, days[day].fingerprint)
+                for day in sorted(set(wanted) & days.keys())
+            ]
+            return self._attempt(plan, days, ALL_PRODUCTS, partition, reader, engine)
+
+    def remake(self, products: frozenset[Product], reader: SceneReader, engine: Engine) -> Made:
         """Make some products anew for every day whose images stand unchanged.
 
         Args:
@@ -159,29 +192,11 @@ class SiteImagery:
             ]
             return self._attempt(plan, days, products, partition, reader, engine)
 
-    def write_fragment(self) -> Fragment:
-        """Bring the site's part of the catalogue up to date."""
-        with self.book.open(self.partition) as partition:
-            return update_fragment(
-                self.store,
-                self.site,
-                partition.index().values(),
-                self.book.ledger,
-                PublicAddress(self.store, self.settings.store.public_url),
-            )
-
-    def _plan(self, days: Mapping[date, SolarDay], index: Index) -> tuple[PlannedDay, ...]:
-        outcomes = outcomes_by_day(index.values())
-        return plan_days(
-            # A day that lost its scenes before anything was made of it is no work.
-            {
-                day: offered.fingerprint
-                for day, offered in days.items()
-                if offered.scenes or day in outcomes
-            },
-            outcomes,
-            max_attempts=self.settings.outcomes.max_attempts,
-        )
+    def _plan(
+        self, days: Mapping[date, SolarDay], index: Index, first_day: date
+    ) -> tuple[PlannedDay, ...]:
+        state = self.state(days, index)
+        return plan_days(state, first_day=first_day, now=self.run.clock(), retry=self.retry)
 
     def _attempt(
         self,
@@ -205,10 +220,7 @@ class SiteImagery:
 
         completed = engine.map(attempt, self._work(plan, days))
         outcomes = sorted((one.result() for one in completed), key=lambda outcome: outcome.key)
-        return Made(
-            tuple(outcomes),
-            outcomes_by_day(partition.index().values()),
-        )
+        return Made(tuple(outcomes), outcomes_by_day(partition.index().values()))
 
     def _work(
         self, plan: Sequence[PlannedDay], days: Mapping[date, SolarDay]
@@ -232,7 +244,6 @@ class SiteImagery:
     ) -> None:
         finished_at = self.run.clock()
         key = (self.site.site_id, SEARCH_KEY)
-        former = partition.rows.get(key)
         partition.put(
             Outcome(
                 product=IMAGERY.product,
@@ -240,7 +251,7 @@ class SiteImagery:
                 status=reason == ImageryReason.NONE,
                 reason=reason,
                 error=str(result) if isinstance(result, UnitError) else None,
-                attempts=next_attempt(former, ""),
+                attempts=next_attempt(partition.rows.get(key), ""),
                 started_at=started_at,
                 finished_at=finished_at,
                 duration_s=max((finished_at - started_at).total_seconds(), 0.0),

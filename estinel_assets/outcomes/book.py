@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
 
+from estinel_assets.errors import StoreError
 from estinel_assets.outcomes.index import Index, IndexRow, read_index, rebuild, write_index
 from estinel_assets.outcomes.ledger import Entry
 from estinel_assets.outcomes.object_ledger import ObjectLedger
@@ -107,7 +108,12 @@ class OutcomeBook:
             finally:
                 lease.check()
                 if held.changed or rows is not former:
-                    write_index(self._store, path, held.rows.values())
+                    try:
+                        write_index(self._store, path, held.rows.values())
+                    except StoreError:
+                        # The index is behind the ledger: whoever comes next must see that.
+                        lease.abandon()
+                        raise
 
     def reindex(self, partition: Key) -> int:
         """Rebuild a partition's index from the ledger's listing, whatever it says now.

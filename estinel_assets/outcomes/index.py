@@ -4,18 +4,21 @@ It is derived: `rebuild` makes it anew from the ledger's listing, reading only t
 object changed since.
 """
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
 import pyarrow as pa
 
-from estinel_assets.errors import NotFoundError
+from estinel_assets.errors import NotFoundError, StoreError
 from estinel_assets.outcomes.ledger import Entry, Ledger, Selection
 from estinel_assets.outcomes.paths import Key, decode_key, encode_key
 from estinel_assets.outcomes.record import Outcome
 from estinel_assets.storage.port import ObjectStore
-from estinel_assets.storage.tables import read_table, write_table
+from estinel_assets.storage.tables import table_from_bytes, write_table
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +84,19 @@ def write_index(store: ObjectStore, path: str, rows: Iterable[IndexRow]) -> None
 
 
 def read_index(store: ObjectStore, path: str) -> dict[Key, IndexRow] | None:
-    """Load an index; None where there is none, or it was written in another form (it is derived).
+    """Load an index; None where there is none, or none that can be read: it is derived.
 
     Raises:
-        StoreError: the object is damaged, or the store refuses.
+        StoreError: the store refuses.
     """
     try:
-        table = read_table(store, path)
+        payload = store.get(path).data
     except NotFoundError:
+        return None
+    try:
+        table = table_from_bytes(payload, what=store.uri(path))
+    except StoreError as error:
+        _log.warning("the index is made anew: %s", error)
         return None
     if table.schema.names != _SCHEMA.names:
         return None

@@ -1,7 +1,28 @@
-"""The rules by which outcomes are read: final, and which attempt comes next."""
+"""The rules by which outcomes are read: final, due, and which attempt comes next."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from estinel_assets.outcomes.index import IndexRow
 from estinel_assets.outcomes.reason import Reason, parse_reason
+
+
+@dataclass(frozen=True, slots=True)
+class RetryRule:
+    """How often, and with which pauses, a unit that failed is tried again."""
+
+    max_attempts: int
+    """Attempts at an unchanged input before a retryable failure is final."""
+    backoff_s: float
+    """Pause after the first attempt, in seconds; doubled after each further one."""
+    backoff_max_s: float
+    """Longest pause, in seconds."""
+
+    def pause(self, attempts: int) -> timedelta:
+        """How long to wait after so many attempts."""
+        # Beyond sixty doublings every pause is the longest one.
+        seconds = self.backoff_s * 2 ** min(attempts - 1, 60)
+        return timedelta(seconds=min(seconds, self.backoff_max_s))
 
 
 def is_final(row: IndexRow, reasons: type[Reason], *, max_attempts: int) -> bool:
@@ -18,6 +39,11 @@ def is_final(row: IndexRow, reasons: type[Reason], *, max_attempts: int) -> bool
     if row.status:
         return True
     return not parse_reason(reasons, row.reason).retryable or row.attempts >= max_attempts
+
+
+def is_due(row: IndexRow, now: datetime, retry: RetryRule) -> bool:
+    """Whether the pause after a unit's last attempt is over."""
+    return row.finished_at + retry.pause(row.attempts) <= now
 
 
 def next_attempt(row: IndexRow | None, inputs: str) -> int:

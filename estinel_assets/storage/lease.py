@@ -195,6 +195,14 @@ class Lease:
         if self._thread is not None:
             self._thread.join()
 
+    def abandon(self) -> None:
+        """Stop renewing without releasing: once it expires, the next holder finds `took_over` set.
+
+        For a holder whose work is unfinished although its process goes on.
+        """
+        self._stop.set()
+        self._lost = self._lost or "was abandoned"
+
     def keep(self) -> None:
         """Start to renew in the background."""
         self._thread = Thread(target=self._renew_on, name=f"lease {self.path}", daemon=True)

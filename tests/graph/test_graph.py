@@ -59,7 +59,10 @@ def test_the_graph_is_the_one_in_the_readme(graph):
         ("sites_table", "site_windows"),
         ("sentinel_2_c1_l2a", "stac_query_tables"),
         ("sentinel_2_l2a", "stac_query_tables"),
+        ("site_windows", "markers"),
         ("site_windows", "stac_query_tables"),
+        ("markers", "stac_query_tables"),
+        ("markers", "filtered_solardays"),
         ("site_windows", "filtered_solardays"),
         ("stac_query_tables", "filtered_solardays"),
         ("site_windows", "scene_classification"),
@@ -69,9 +72,9 @@ def test_the_graph_is_the_one_in_the_readme(graph):
         ("scene_classification", "rgb_composites"),
         ("site_windows", "views"),
         ("rgb_composites", "views"),
-        ("site_windows", "catalog_fragments"),
-        ("views", "catalog_fragments"),
-        ("catalog_fragments", "web_catalog"),
+        ("site_windows", "updated_markers"),
+        ("views", "updated_markers"),
+        ("updated_markers", "web_catalog"),
     }
 
 
@@ -86,7 +89,7 @@ def test_jobs_and_sensors(repository):
 
 
 def test_a_site_is_a_run(repository):
-    for key in ("stac_query_tables", "views", "catalog_fragments"):
+    for key in ("stac_query_tables", "views", "updated_markers"):
         policy = repository.asset_graph.get(dg.AssetKey(key)).backfill_policy
         assert policy is None or policy.max_partitions_per_run == 1
 

@@ -65,6 +65,45 @@ def test_a_missing_index_is_read_from_the_listing(store):
     assert store.head(INDEX).size > 0
 
 
+def test_a_damaged_index_is_made_anew(store):
+    with book(store).open(("s",)) as held:
+        held.put(outcome("s", "1"))
+    rows = book(store).index(("s",))
+    store.put(INDEX, b"damaged")
+
+    assert book(store).index(("s",)) == rows
+    assert book(store).reindex(("s",)) == 1
+    assert store.get(INDEX).data != b"damaged"
+
+
+class NoIndexStore:
+    """A store that refuses to write indexes."""
+
+    def __init__(self, store):
+        self.inner = store
+
+    def __getattr__(self, name):
+        return getattr(self.inner, name)
+
+    def put(self, path, data, **more):
+        if path.startswith("outcome-index/"):
+            raise StoreError("not allowed to write here")
+        return self.inner.put(path, data, **more)
+
+
+def test_an_index_that_cannot_be_written_is_not_trusted(store):
+    with book(store).open(("s",)) as held:
+        held.put(outcome("s", "1"))
+    refusing = OutcomeBook(NoIndexStore(store), CAKE, prefix="outcomes", lease_ttl_s=0.3)
+
+    with pytest.raises(StoreError, match="not allowed"), refusing.open(("s",)) as held:
+        held.put(outcome("s", "2"))
+
+    late = OutcomeBook(store, CAKE, prefix="outcomes", lease_ttl_s=30.0, lease_wait_s=20.0)
+    with late.open(("s",)) as held:
+        assert sorted(held.index()) == [("s", "1"), ("s", "2")]
+
+
 def test_reindex_sees_what_was_removed_by_hand(store):
     with book(store).open(("s",)) as held:
         held.put(outcome("s", "1"))
@@ -91,9 +130,13 @@ def test_a_partition_is_not_another_whose_name_it_begins(store):
 
 
 def test_an_error_in_the_work_keeps_what_was_recorded(store):
-    with pytest.raises(StoreError), book(store).open(("s",)) as held:
-        held.put(outcome("s", "1"))
-        raise StoreError("the disk is full")
+    def work():
+        with book(store).open(("s",)) as held:
+            held.put(outcome("s", "1"))
+            raise StoreError("the disk is full")
+
+    with pytest.raises(StoreError, match="the disk is full"):
+        work()
 
     assert list(book(store).index(("s",))) == [("s", "1")]
 

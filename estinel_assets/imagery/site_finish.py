@@ -1,0 +1,177 @@
+"""The two ends of a site's run: its marker is read first, and written last with its fragment."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+from estinel_assets.errors import StoreError
+from estinel_assets.imagery.catalog import Fragment, PublicAddress, update_fragment
+from estinel_assets.imagery.markers import (
+    Marker,
+    StoredMarker,
+    adoption_day,
+    read_adoption,
+    read_marker,
+    write_adoption,
+    write_marker,
+)
+from estinel_assets.imagery.plan import last_finished_day, outcomes_by_day
+from estinel_assets.imagery.site_imagery import SiteImagery
+from estinel_assets.imagery.solardays import SolarDay
+from estinel_assets.logs import get_logger
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """What the end of a site's run led to."""
+
+    fragment: Fragment
+    marker: Marker | None
+    """As it should stand; None where nothing is finished yet."""
+    written: bool
+    """It had to be written, and was."""
+    problem: str | None
+    """Why it could not be written; None where it could, or need not be."""
+    newest_day: date | None
+    """The newest solar day that the source offers."""
+
+    def counts(self) -> dict[str, int | bool | str]:
+        """The numbers, for metadata."""
+        counts: dict[str, int | bool | str] = {
+            "images_total": self.fragment.n_images,
+            "marker_written": self.written,
+            "marker_write_success": int(self.problem is None),
+        }
+        if self.marker is not None:
+            counts["last_solarday"] = self.marker.last_solarday.isoformat()
+        age = marker_age_days(self.marker, self.newest_day)
+        if age is not None:
+            counts["marker_age_days"] = age
+        return counts
+
+
+def open_marker(imagery: SiteImagery) -> StoredMarker:
+    """Read the site's marker; take an archive of the R pipeline over at first sight of it.
+
+    A corrupt marker counts as absent, with a warning.
+    """
+    stored = read_marker(imagery.store, imagery.site.site_id)
+    if stored.problem is not None:
+        log.warning("corrupt marker", site=imagery.site.location, problem=stored.problem)
+    marker = stored.marker
+    if marker is not None and marker.n_images_total is None and _is_untouched(imagery):
+        adopt(imagery, marker)
+    return stored
+
+
+def adopt(imagery: SiteImagery, marker: Marker) -> date:
+    """Take over the archive that a marker of the R pipeline describes.
+
+    Returns:
+        The solar day up to which it counts as done.
+    """
+    same_rule = imagery.settings.imagery.solarday_rule == "estinel-r"
+    until = adoption_day(marker, imagery.site, same_rule=same_rule)
+    write_adoption(imagery.store, marker, until, imagery.run.clock())
+    return until
+
+
+def first_day_to_ask(imagery: SiteImagery, marker: Marker | None, since: date | None) -> date:
+    """The first solar day that the search has to cover whole.
+
+    Args:
+        imagery: the site's run.
+        marker: the site's; None where it has none.
+        since: ask from this day on instead; None for what the marker says.
+    """
+    at = imagery.settings.imagery
+    if since is not None:
+        return since
+    if marker is None:
+        return at.start
+    # At most to the marker itself: the day after it is asked for in any case.
+    again = timedelta(days=at.rescan_days)
+    return max(at.start, marker.last_solarday + timedelta(days=1) - again)
+
+
+def finish(imagery: SiteImagery, n_images: int) -> Finished:
+    """Bring the site's marker and its part of the catalogue up to date.
+
+    A marker that cannot be written is a warning: the next run writes it.
+
+    Args:
+        imagery: the site's run.
+        n_images: days with images that it made.
+    """
+    stored = read_marker(imagery.store, imagery.site.site_id)
+    days = imagery.solar_days()
+    with imagery.book.open(imagery.partition) as partition:
+        index = partition.index()
+        fragment = update_fragment(
+            imagery.store,
+            imagery.site,
+            index.values(),
+            imagery.book.ledger,
+            PublicAddress(imagery.store, imagery.settings.store.public_url),
+        )
+    state = imagery.state(days, index)
+    finished = last_finished_day(
+        state,
+        start=imagery.settings.imagery.start,
+        max_attempts=imagery.retry.max_attempts,
+    )
+    marker = _marker(imagery, stored.marker, finished, n_images, fragment.n_images)
+    written, problem = False, None
+    if marker is not None:
+        try:
+            written = write_marker(imagery.store, marker, stored)
+        except StoreError as error:
+            problem = str(error)
+            log.warning("marker not written", site=imagery.site.location, problem=problem)
+    return Finished(fragment, marker, written, problem, newest_day(days))
+
+
+def newest_day(days: Mapping[date, SolarDay]) -> date | None:
+    """The newest solar day of which the source offers a scene; None of none."""
+    return max((day for day, offered in days.items() if offered.scenes), default=None)
+
+
+def marker_age_days(marker: Marker | None, newest: date | None) -> int | None:
+    """How many days a marker is behind the newest scene; None without marker or scenes.
+
+    Not behind today: where the sun does not rise there are no scenes, and nothing is late.
+    """
+    if marker is None or newest is None:
+        return None
+    return max((newest - marker.last_solarday).days, 0)
+
+
+def _marker(
+    imagery: SiteImagery,
+    former: Marker | None,
+    finished: date | None,
+    n_images: int,
+    n_images_total: int,
+) -> Marker | None:
+    reached = [day for day in (finished, former.last_solarday if former else None) if day]
+    if not reached:
+        return None
+    return Marker(
+        site_id=imagery.site.site_id,
+        location=imagery.site.location,
+        # It never goes back, also where a rebuild of an earlier day failed.
+        last_solarday=max(reached),
+        last_updated=imagery.run.clock(),
+        n_images=n_images,
+        n_images_total=n_images_total,
+    )
+
+
+def _is_untouched(imagery: SiteImagery) -> bool:
+    """Whether the site has neither outcomes of days nor an archive that was taken over."""
+    site_id = imagery.site.site_id
+    if read_adoption(imagery.store, site_id) is not None:
+        return False
+    return not outcomes_by_day(imagery.book.index(imagery.partition).values())
