@@ -7,6 +7,7 @@ from dagster_aws.s3 import S3Resource
 
 from estinel_assets.imagery.assets import ASSETS as IMAGERY_ASSETS
 from estinel_assets.imagery.jobs import JOBS as IMAGERY_JOBS
+from estinel_assets.imagery.sensors import SCHEDULES as IMAGERY_SCHEDULES
 from estinel_assets.imagery.sensors import SENSORS as IMAGERY_SENSORS
 from estinel_assets.orchestration.io_managers import JsonIOManager, ParquetIOManager
 from estinel_assets.orchestration.resources import (
@@ -37,6 +38,7 @@ def build_definitions(
     return dg.Definitions(
         assets=IMAGERY_ASSETS,
         jobs=IMAGERY_JOBS,
+        schedules=IMAGERY_SCHEDULES,
         sensors=IMAGERY_SENSORS,
         resources={**resources, **(resource_overrides or {})},
         executor=dg.in_process_executor,

@@ -91,6 +91,8 @@ class OutcomeSettings(_Group):
     """Longest pause between two attempts."""
     lease_ttl_s: float = Field(default=60.0, gt=0)
     """A worker that has not renewed its lease for this long counts as dead."""
+    lease_wait_s: float = Field(default=30.0, ge=0)
+    """How long to wait for another worker that holds the same partition."""
 
 
 class ImagerySettings(_Group):

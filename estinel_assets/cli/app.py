@@ -7,7 +7,7 @@ import typer
 from typer.main import get_command
 
 from estinel_assets import __version__
-from estinel_assets.cli import config, demo, doctor, outcomes, sites, stac
+from estinel_assets.cli import config, demo, doctor, outcomes, reprocess, sites, stac, update
 from estinel_assets.cli.entry import RootCommand
 from estinel_assets.cli.session import Session
 
@@ -60,6 +60,8 @@ def root(
 
 
 app.command("doctor")(doctor.doctor)
+app.command("update")(update.update)
+app.command("reprocess")(reprocess.reprocess)
 app.add_typer(config.app, name="config")
 app.add_typer(outcomes.app, name="outcomes")
 # Product lines: what is special to one of them.

@@ -13,7 +13,7 @@ from estinel_assets.demo.world import build_world
 from estinel_assets.imagery.reasons import IMAGERY, SEARCH_KEY, ImageryReason
 from estinel_assets.imagery.sites import load_sites
 from estinel_assets.orchestration.in_process import open_instance, run_job
-from estinel_assets.orchestration.resources import open_book
+from estinel_assets.outcomes.book import OutcomeBook
 from estinel_assets.outcomes.reason import parse_reason
 from estinel_assets.settings import load_settings
 from estinel_assets.stac.api.database import Database
@@ -96,7 +96,7 @@ def run_imagery(at: "DemoFolder") -> list[dict[str, Any]]:
 
 def _counts(config: Path, site_id: str) -> dict[str, Any]:
     settings = load_settings(config)
-    book = open_book(open_store(settings.store.url), IMAGERY, settings)
+    book = OutcomeBook.from_settings(open_store(settings.store.url), IMAGERY, settings.outcomes)
     index = book.index((site_id,))
     search = book.ledger.get((site_id, SEARCH_KEY))
     reasons = Counter(row.reason for key, row in index.items() if key[-1] != SEARCH_KEY)

@@ -41,8 +41,7 @@ def open_outcomes(session: "Session", name: str) -> "OutcomeBook":
     from estinel_assets.outcomes.book import OutcomeBook
 
     line = product_line(name)
-    at = session.settings.outcomes
-    return OutcomeBook(session.open_store(), line, prefix=at.prefix, lease_ttl_s=at.lease_ttl_s)
+    return OutcomeBook.from_settings(session.open_store(), line, session.settings.outcomes)
 
 
 def _complete(incomplete: str) -> list[str]:

@@ -130,6 +130,26 @@ class Session:
             write_table(table())
 
 
+def dagster_home() -> Path:
+    """The folder in which Dagster keeps its runs.
+
+    Raises:
+        BadInputError: DAGSTER_HOME is not set, or names no folder.
+    """
+    named = os.environ.get("DAGSTER_HOME")
+    if not named:
+        raise BadInputError(
+            "DAGSTER_HOME is not set; name the folder that holds dagster.yaml, so that runs are "
+            "recorded where the Dagster UI shows them"
+        )
+    home = Path(named)
+    if not home.is_dir():
+        raise BadInputError(
+            f"DAGSTER_HOME {named} is no folder; make it and put dagster.yaml there"
+        )
+    return home
+
+
 @contextmanager
 def needs_extra(extra: str) -> Iterator[None]:
     """Imports in here report an absent package as what it means to the user.

@@ -4,15 +4,14 @@ A site's run goes from its scenes to its part of the catalogue, one site a run; 
 is merged in a run of its own. No `from __future__ import annotations`: Dagster reads annotations.
 """
 
-from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import date
 
 import dagster as dg
 import pandas as pd
 
-from estinel_assets import __version__
 from estinel_assets.compute import Threads
-from estinel_assets.imagery.attempts import Run
 from estinel_assets.imagery.catalog import merge_catalog
 from estinel_assets.imagery.composites import SceneReader
 from estinel_assets.imagery.day_images import ALL_PRODUCTS, Product
@@ -24,27 +23,27 @@ from estinel_assets.imagery.frames import (
     site_of,
     windows_frame,
 )
+from estinel_assets.imagery.opening import CODE_VERSION, open_site
 from estinel_assets.imagery.previews import preview
 from estinel_assets.imagery.reasons import IMAGERY, ImageryReason
+from estinel_assets.imagery.reprocessing import Reprocessing
 from estinel_assets.imagery.site_finish import finish, first_day_to_ask, open_marker
 from estinel_assets.imagery.site_imagery import Made, SiteImagery
-from estinel_assets.imagery.sites import load_sites
-from estinel_assets.orchestration.failures import faults_failure, translated
+from estinel_assets.imagery.sites import known_site, sites_of
+from estinel_assets.orchestration.by_reason import by_reason_asset, raise_on_faults
+from estinel_assets.orchestration.failures import translated
 from estinel_assets.orchestration.partitions import SITES, sync_partitions
 from estinel_assets.orchestration.resources import (
     ScenesResource,
     SettingsResource,
     StoreResource,
-    open_book,
 )
-from estinel_assets.outcomes.reason import parse_reason
+from estinel_assets.outcomes.book import OutcomeBook
+from estinel_assets.outcomes.paths import Key
 from estinel_assets.solarday import parse_day
 
 GROUP = "imagery"
 OWNERS = ["team:imagery"]
-CODE_VERSION = "1"
-"""Of the images: raise it when the same scenes would give other pixels."""
-
 SITES_TABLE = dg.AssetSpec(
     "sites_table",
     group_name=GROUP,
@@ -82,16 +81,11 @@ def site_windows(
     Keeps the partitions `sites` in step with the table.
     """
     with translated():
-        at = settings.load().imagery
-        sites = load_sites(
-            at.sites,
-            store.open(),
-            max_window_pixels=at.max_window_pixels,
-            rule=at.window_rule,
-        )
+        loaded = settings.load()
+        sites = sites_of(loaded, store.open())
     added, deleted = sync_partitions(context.instance, SITES, [site.site_id for site in sites])
     context.add_output_metadata({"sites": len(sites), "added": added, "deleted": deleted})
-    return windows_frame(sites, at.window_rule)
+    return windows_frame(sites, loaded.imagery.window_rule)
 
 
 class SearchConfig(dg.Config):
@@ -122,11 +116,10 @@ def markers(
     site_windows: pd.DataFrame,
     settings: SettingsResource,
     store: StoreResource,
-    scenes: ScenesResource,
 ) -> dict[str, object]:
     """How far a site was done when its run began; empty for a site without marker."""
     with translated():
-        stored = open_marker(_open_site(context, site_windows, settings, store, scenes))
+        stored = open_marker(_open_site(context, site_windows, settings, store))
     document = stored.marker.document() if stored.marker else {}
     context.add_output_metadata({"corrupt": stored.problem is not None, **document})
     return document
@@ -151,7 +144,7 @@ def stac_query_tables(
 ) -> pd.DataFrame:
     """A site's scenes: those the source lists now, merged into those known before."""
     with translated():
-        imagery = _open_site(context, site_windows, settings, store, scenes)
+        imagery = _open_site(context, site_windows, settings, store)
         first_day = first_day_to_ask(imagery, open_marker(imagery).marker, config.day())
         refreshed = imagery.search(scenes.open_source(), first_day)
     context.add_output_metadata(refreshed.counts())
@@ -173,11 +166,10 @@ def filtered_solardays(
     site_windows: pd.DataFrame,
     settings: SettingsResource,
     store: StoreResource,
-    scenes: ScenesResource,
 ) -> pd.DataFrame:
     """The solar days to make: new, changed, interrupted, or due for another attempt."""
     with translated():
-        imagery = _open_site(context, site_windows, settings, store, scenes)
+        imagery = _open_site(context, site_windows, settings, store)
         first_day = first_day_to_ask(imagery, open_marker(imagery).marker, config.day())
         days = imagery.solar_days()
         plan = imagery.plan(days, first_day)
@@ -236,7 +228,7 @@ def solar_day_images(
     """
     products = frozenset(Product(key.to_user_string()) for key in context.selected_asset_keys)
     with translated():
-        imagery = _open_site(context, site_windows, settings, store, scenes)
+        imagery = _open_site(context, site_windows, settings, store)
         engine = Threads(imagery.settings.compute.workers)
         reader = SceneReader(scenes.open_reader(), scenes.open_signer())
         if products == ALL_PRODUCTS:
@@ -260,21 +252,18 @@ def updated_markers(
     views: pd.DataFrame,
     settings: SettingsResource,
     store: StoreResource,
-    scenes: ScenesResource,
 ) -> dict[str, object]:
     """A site's marker and its part of the web catalogue; the last step of its run.
 
     Fails, after everything is written, when a day of this run ended with a fault.
     """
     with translated():
-        imagery = _open_site(context, site_windows, settings, store, scenes)
+        imagery = _open_site(context, site_windows, settings, store)
         ended = reasons_of_run(views, {context.run_id})
         n_images = sum(why == ImageryReason.NONE for why in ended.values())
         finished = finish(imagery, n_images)
-    faults = {day: why for day, why in ended.items() if parse_reason(ImageryReason, why).fault}
     context.add_output_metadata({"images": n_images, "days": len(ended), **finished.counts()})
-    if faults:
-        raise faults_failure(IMAGERY.product, context.partition_key, faults)
+    raise_on_faults(IMAGERY, context.partition_key, ended)
     return finished.marker.document() if finished.marker else {}
 
 
@@ -303,6 +292,53 @@ def web_catalog(
     return counts
 
 
+def reprocess(
+    context: dg.AssetExecutionContext | dg.OpExecutionContext, keys: Sequence[Key]
+) -> dict[Key, str]:
+    """Make keys again, whatever their outcome, and say where each one went.
+
+    Logs a materialization of `views` for each site. Needs the resources in `REPROCESS_RESOURCES`.
+    """
+    resources = context.resources
+    settings, store = resources.settings.load(), resources.store.open()
+    with translated():
+        sites = sites_of(settings, store)
+        engine = Threads(settings.compute.workers)
+        reader = SceneReader(resources.scenes.open_reader(), resources.scenes.open_signer())
+        work = Reprocessing(
+            lambda site_id: open_site(known_site(sites, site_id), settings, store, context.run_id),
+            resources.scenes.open_source(),
+            reader,
+            engine,
+        )
+        went: dict[Key, str] = {}
+        for done in work.run(keys):
+            went.update(done.reasons)
+            counts = Counter(done.reasons.values())
+            context.log_event(
+                dg.AssetMaterialization(
+                    Product.VIEWS.value,
+                    partition=done.site_id,
+                    metadata={f"reason_{why}": count for why, count in sorted(counts.items())},
+                )
+            )
+    return went
+
+
+REPROCESS_RESOURCES = {"settings", "store", "scenes"}
+
+imagery_by_reason = by_reason_asset(
+    IMAGERY,
+    upstream=Product.VIEWS.value,
+    owners=OWNERS,
+    code_version=CODE_VERSION,
+    resource_keys=REPROCESS_RESOURCES,
+    open_book=lambda context: OutcomeBook.from_settings(
+        context.resources.store.open(), IMAGERY, context.resources.settings.load().outcomes
+    ),
+    reprocess=reprocess,
+)
+
 ASSETS: list[dg.AssetSpec | dg.AssetsDefinition] = [
     SITES_TABLE,
     *COLLECTIONS,
@@ -313,6 +349,7 @@ ASSETS: list[dg.AssetSpec | dg.AssetsDefinition] = [
     solar_day_images,
     updated_markers,
     web_catalog,
+    imagery_by_reason,
 ]
 
 
@@ -321,20 +358,10 @@ def _open_site(
     site_windows: pd.DataFrame,
     settings: SettingsResource,
     store: StoreResource,
-    scenes: ScenesResource,
 ) -> SiteImagery:
     loaded = settings.load()
-    opened = store.open()
-    site, window = site_of(site_windows, context.partition_key, loaded.imagery.window_rule)
-    return SiteImagery(
-        site=site,
-        window=window,
-        settings=loaded,
-        store=opened,
-        book=open_book(opened, IMAGERY, loaded),
-        provider=scenes.provider(),
-        run=Run(context.run_id, lambda: datetime.now(UTC), f"{__version__}/{CODE_VERSION}"),
-    )
+    site = site_of(site_windows, context.partition_key)
+    return open_site(site, loaded, store.open(), context.run_id)
 
 
 def _image_outputs(

@@ -176,14 +176,14 @@ def merge_catalog(store: ObjectStore, *, lease_ttl_s: float, lease_wait_s: float
     """
     with hold_lease(store, CATALOG_LEASE, ttl_s=lease_ttl_s, wait_s=lease_wait_s) as lease:
         former, packed = _stored(store, CATALOG), _etag(store, PACKED_CATALOG)
-        state = _read(store, CATALOG_STATE) if former is not None else None
-        catalog = load_json(former.data) if former is not None and state is not None else None
-        locations = {entry["id"]: entry for entry in catalog["locations"]} if catalog else {}
-        present = {meta.path: meta.etag for meta in store.list(FRAGMENTS)}
-        merged = {path: etag for path, etag in (state or {}).items() if path in present}
-        changed = [path for path, etag in sorted(present.items()) if merged.get(path) != etag]
+        state = (_read(store, CATALOG_STATE) if former is not None else None) or {}
+        catalog = load_json(former.data) if former is not None and state else {"locations": []}
+        locations = {entry["id"]: entry for entry in catalog["locations"]}
         by_site = {fragment_path(site_id): site_id for site_id in locations}
-        kept = {site_id: locations[site_id] for path, site_id in by_site.items() if path in merged}
+        present = {meta.path: meta.etag for meta in store.list(FRAGMENTS)}
+        merged = {path: state[path] for path in by_site if path in state and path in present}
+        changed = [path for path, etag in sorted(present.items()) if merged.get(path) != etag]
+        kept = {by_site[path]: locations[by_site[path]] for path in merged}
         for path in changed:
             stored = store.get(path)
             location = load_json(stored.data)["location"]

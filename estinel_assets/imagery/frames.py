@@ -12,7 +12,7 @@ from estinel_assets.imagery.layout import VIEW_NAMES, DayPaths, day_paths
 from estinel_assets.imagery.plan import PlannedDay
 from estinel_assets.imagery.site import Site
 from estinel_assets.imagery.solardays import SolarDay
-from estinel_assets.imagery.windows import SiteWindow, WindowRule, site_window
+from estinel_assets.imagery.windows import WindowRule, site_window
 from estinel_assets.outcomes.index import IndexRow
 from estinel_assets.storage.port import ObjectStore
 
@@ -47,8 +47,8 @@ def windows_frame(sites: Iterable[Site], rule: WindowRule) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def site_of(windows: pd.DataFrame, site_id: str, rule: WindowRule) -> tuple[Site, SiteWindow]:
-    """A site and its window, from the table of all.
+def site_of(windows: pd.DataFrame, site_id: str) -> Site:
+    """A site, from the table of all.
 
     Raises:
         BadInputError: the table does not have the site.
@@ -59,7 +59,7 @@ def site_of(windows: pd.DataFrame, site_id: str, rule: WindowRule) -> tuple[Site
             f"site_windows has no site {site_id}; materialize site_windows after editing the table"
         )
     row = rows[0]
-    site = Site(
+    return Site(
         location=str(row["location"]),
         lon=float(row["lon"]),
         lat=float(row["lat"]),
@@ -68,7 +68,6 @@ def site_of(windows: pd.DataFrame, site_id: str, rule: WindowRule) -> tuple[Site
         radiusy=float(row["radiusy"]),
         purpose=tuple(str(label) for label in row["purpose"]),
     )
-    return site, site_window(site, rule)
 
 
 def plan_frame(plan: Iterable[PlannedDay], days: Mapping[date, SolarDay]) -> pd.DataFrame:

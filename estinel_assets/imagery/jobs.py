@@ -1,16 +1,25 @@
 """Imagery's jobs."""
 
+from typing import Any
+
 import dagster as dg
 
+from estinel_assets.errors import BadInputError
 from estinel_assets.imagery.assets import (
+    REPROCESS_RESOURCES,
     filtered_solardays,
     markers,
+    reprocess,
     site_windows,
     solar_day_images,
     stac_query_tables,
     updated_markers,
     web_catalog,
 )
+from estinel_assets.imagery.reasons import IMAGERY
+from estinel_assets.orchestration.by_reason import MOST_KEYS, raise_on_faults
+from estinel_assets.orchestration.failures import failure
+from estinel_assets.outcomes.paths import decode_key, encode_key
 
 refresh_sites = dg.define_asset_job(
     "refresh_sites",
@@ -35,4 +44,32 @@ build_web_catalog = dg.define_asset_job(
     description="Merge the sites' parts into the web catalogue.",
 )
 
-JOBS = [refresh_sites, update_site, build_web_catalog]
+
+class ReprocessConfig(dg.Config):
+    """What is made again."""
+
+    keys: list[str]
+    """Encoded keys of outcomes, such as `site_af38900f/2024-12-04`; at most 500."""
+
+
+@dg.op(required_resource_keys=REPROCESS_RESOURCES)
+def reprocess_keys(context: dg.OpExecutionContext, config: ReprocessConfig) -> None:
+    """Make the keys again; fail at the end where some ended with a fault."""
+    if len(config.keys) > MOST_KEYS:
+        raise failure(
+            BadInputError(f"{len(config.keys)} keys are too many for a run; give {MOST_KEYS}")
+        )
+    went = reprocess(context, [decode_key(key) for key in config.keys])
+    raise_on_faults(IMAGERY, "reprocess", {encode_key(key): why for key, why in went.items()})
+
+
+@dg.job(
+    executor_def=dg.in_process_executor,
+    description="Make chosen solar days again; the keys travel in the run's config.",
+)
+def reprocess_imagery() -> None:
+    """See the description."""
+    reprocess_keys()
+
+
+JOBS: list[Any] = [refresh_sites, update_site, build_web_catalog, reprocess_imagery]

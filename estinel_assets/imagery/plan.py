@@ -91,48 +91,64 @@ def _planned(
         offered = state.fingerprints.get(day)
         if offered is None:
             continue  # the source never offered it, or its table was lost: nothing to make it of
-        cause = _cause(state, day, outcome, now, retry)
-        if cause is None or (day < first_day and cause in {Cause.NEW, Cause.CHANGED}):
+        if not is_open(state, day, first_day=first_day, max_attempts=retry.max_attempts):
             continue
-        yield PlannedDay(day, cause, next_attempt(outcome, offered), offered)
+        cause = _cause(state, day, outcome, now, retry)
+        if cause is not None:
+            yield PlannedDay(day, cause, next_attempt(outcome, offered), offered)
 
 
 def _cause(
     state: SiteState, day: date, outcome: IndexRow | None, now: datetime, retry: RetryRule
 ) -> Cause | None:
+    """Why an open day is planned; None while it has to wait."""
     if outcome is None:
-        return None if state.adopts(day) else Cause.NEW
+        return Cause.NEW
     if state.is_changed(day):
         return Cause.CHANGED
-    if is_final(outcome, ImageryReason, max_attempts=retry.max_attempts):
-        return None
     if outcome.reason == ImageryReason.INTERRUPTED:
         return Cause.INTERRUPTED
     return Cause.DUE if is_due(outcome, now, retry) else None
 
 
-def last_finished_day(state: SiteState, *, start: date, max_attempts: int) -> date | None:
+def is_open(state: SiteState, day: date, *, first_day: date, max_attempts: int) -> bool:
+    """Whether something is left to be done for a day, now or after a pause.
+
+    Args:
+        state: what is known of the site.
+        day: the day.
+        first_day: the first day that the search covered whole. An earlier day may be known by a
+            part of its scenes, so that neither its newness nor a change of it counts; only a
+            failure that is to be tried again does.
+        max_attempts: attempts after which a retryable failure is given up.
+    """
+    outcome = state.outcomes.get(day)
+    if outcome is None:
+        return day >= first_day and not state.adopts(day)
+    if not is_final(outcome, ImageryReason, max_attempts=max_attempts):
+        return True
+    return day >= first_day and state.is_changed(day)
+
+
+def last_finished_day(
+    state: SiteState, *, start: date, first_day: date, max_attempts: int
+) -> date | None:
     """The last day such that it and every earlier known day are final; None where none is.
 
     Args:
         state: what is known of the site.
         start: days before it do not count.
+        first_day: as for `plan_days`. A day that is never planned must not hold the marker up.
         max_attempts: attempts after which a retryable failure is given up.
     """
     last = None
     for day in state.known_days():
         if day < start:
             continue
-        outcome = state.outcomes.get(day)
-        if outcome is None:
-            done = state.adopts(day)
-        else:
-            done = not state.is_changed(day) and is_final(
-                outcome, ImageryReason, max_attempts=max_attempts
-            )
-        if not done:
+        if is_open(state, day, first_day=first_day, max_attempts=max_attempts):
             break
-        last = day
+        if day in state.outcomes or state.adopts(day):
+            last = day
     return last
 
 

@@ -74,6 +74,22 @@ def refresh_scenes(
     )
 
 
+def merged_scenes(
+    store: ObjectStore, site_id: str, source: SceneSource, query: SceneQuery
+) -> list[Scene]:
+    """What `stored_scenes` would give after `refresh_scenes`. Writes nothing.
+
+    Raises:
+        UnitError: the search failed.
+    """
+    former = _stored(store, table_path(site_id))
+    result = source.search(query)
+    table = merge_items(
+        decode_table(former) if former else None, result.items, start=query.start, end=query.end
+    )
+    return read_scenes(encode_table(table))
+
+
 def stored_scenes(store: ObjectStore, site_id: str) -> list[Scene]:
     """The site's scenes, withdrawn ones included, without their assets."""
     payload = _stored(store, table_path(site_id))

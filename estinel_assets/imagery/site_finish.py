@@ -1,7 +1,7 @@
 """The two ends of a site's run: its marker is read first, and written last with its fragment."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from estinel_assets.errors import StoreError
@@ -15,10 +15,16 @@ from estinel_assets.imagery.markers import (
     write_adoption,
     write_marker,
 )
-from estinel_assets.imagery.plan import last_finished_day, outcomes_by_day
+from estinel_assets.imagery.plan import (
+    PlannedDay,
+    last_finished_day,
+    outcomes_by_day,
+    plan_days,
+)
 from estinel_assets.imagery.site_imagery import SiteImagery
 from estinel_assets.imagery.solardays import SolarDay
 from estinel_assets.logs import get_logger
+from estinel_assets.stac.source import SceneSource
 
 log = get_logger(__name__)
 
@@ -60,9 +66,8 @@ def open_marker(imagery: SiteImagery) -> StoredMarker:
     stored = read_marker(imagery.store, imagery.site.site_id)
     if stored.problem is not None:
         log.warning("corrupt marker", site=imagery.site.location, problem=stored.problem)
-    marker = stored.marker
-    if marker is not None and marker.n_images_total is None and _is_untouched(imagery):
-        adopt(imagery, marker)
+    if stored.marker is not None and _is_foreign(imagery, stored.marker):
+        adopt(imagery, stored.marker)
     return stored
 
 
@@ -72,10 +77,15 @@ def adopt(imagery: SiteImagery, marker: Marker) -> date:
     Returns:
         The solar day up to which it counts as done.
     """
-    same_rule = imagery.settings.imagery.solarday_rule == "estinel-r"
-    until = adoption_day(marker, imagery.site, same_rule=same_rule)
+    until = adoption_day_of(imagery, marker)
     write_adoption(imagery.store, marker, until, imagery.run.clock())
     return until
+
+
+def adoption_day_of(imagery: SiteImagery, marker: Marker) -> date:
+    """Up to which solar day the archive that a marker of the R pipeline describes is complete."""
+    same_rule = imagery.settings.imagery.solarday_rule == "estinel-r"
+    return adoption_day(marker, imagery.site, same_rule=same_rule)
 
 
 def first_day_to_ask(imagery: SiteImagery, marker: Marker | None, since: date | None) -> date:
@@ -96,6 +106,36 @@ def first_day_to_ask(imagery: SiteImagery, marker: Marker | None, since: date | 
     return max(at.start, marker.last_solarday + timedelta(days=1) - again)
 
 
+def was_never_run(imagery: SiteImagery) -> bool:
+    """Whether nothing is known of the site, so that its first run is needed in any case."""
+    stored = read_marker(imagery.store, imagery.site.site_id)
+    return stored.marker is None and not imagery.book.index(imagery.partition)
+
+
+def preview_plan(
+    imagery: SiteImagery, source: SceneSource, since: date | None = None
+) -> tuple[PlannedDay, ...]:
+    """What a run of the site would make now. Searches, and writes nothing.
+
+    Args:
+        imagery: the site.
+        source: the STAC API.
+        since: ask from this day on instead of what the marker says.
+
+    Raises:
+        UnitError: the search failed.
+    """
+    stored = read_marker(imagery.store, imagery.site.site_id)
+    index = imagery.book.index(imagery.partition)
+    first_day = first_day_to_ask(imagery, stored.marker, since)
+    days = imagery.offered_days(source, first_day)
+    state = imagery.state(days, index)
+    if stored.marker is not None and _is_foreign(imagery, stored.marker):
+        # The run itself takes the archive over; here it only counts as taken over.
+        state = replace(state, adopted_until=adoption_day_of(imagery, stored.marker))
+    return plan_days(state, first_day=first_day, now=imagery.run.clock(), retry=imagery.retry)
+
+
 def finish(imagery: SiteImagery, n_images: int) -> Finished:
     """Bring the site's marker and its part of the catalogue up to date.
 
@@ -106,8 +146,9 @@ def finish(imagery: SiteImagery, n_images: int) -> Finished:
         n_images: days with images that it made.
     """
     stored = read_marker(imagery.store, imagery.site.site_id)
-    days = imagery.solar_days()
     with imagery.book.open(imagery.partition) as partition:
+        # Read while the site is held, so that scenes and outcomes belong together.
+        days = imagery.solar_days()
         index = partition.index()
         fragment = update_fragment(
             imagery.store,
@@ -120,6 +161,7 @@ def finish(imagery: SiteImagery, n_images: int) -> Finished:
     finished = last_finished_day(
         state,
         start=imagery.settings.imagery.start,
+        first_day=first_day_to_ask(imagery, stored.marker, None),
         max_attempts=imagery.retry.max_attempts,
     )
     marker = _marker(imagery, stored.marker, finished, n_images, fragment.n_images)
@@ -169,9 +211,9 @@ def _marker(
     )
 
 
-def _is_untouched(imagery: SiteImagery) -> bool:
-    """Whether the site has neither outcomes of days nor an archive that was taken over."""
+def _is_foreign(imagery: SiteImagery, marker: Marker) -> bool:
+    """Whether a marker is of an archive of the R pipeline that was not taken over yet."""
     site_id = imagery.site.site_id
-    if read_adoption(imagery.store, site_id) is not None:
+    if marker.n_images_total is not None or read_adoption(imagery.store, site_id) is not None:
         return False
     return not outcomes_by_day(imagery.book.index(imagery.partition).values())

@@ -1,7 +1,7 @@
 """One site's increment: search, plan, make, finish. Knows no Dagster."""
 
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -15,6 +15,7 @@ from estinel_assets.imagery.plan import Cause, PlannedDay, SiteState, outcomes_b
 from estinel_assets.imagery.reasons import IMAGERY, SEARCH_KEY, ImageryReason
 from estinel_assets.imagery.scene_search import (
     Refreshed,
+    merged_scenes,
     refresh_scenes,
     stored_items,
     stored_scenes,
@@ -29,6 +30,7 @@ from estinel_assets.outcomes.rules import RetryRule, next_attempt
 from estinel_assets.settings import Settings
 from estinel_assets.solarday import query_window_utc, solar_day
 from estinel_assets.stac.bands import Provider
+from estinel_assets.stac.scenes import Scene
 from estinel_assets.stac.source import SceneQuery, SceneSource
 from estinel_assets.storage.port import ObjectStore
 
@@ -90,15 +92,13 @@ class SiteImagery:
             UnitError: the search failed; its outcome says why, and the table is as it was.
         """
         started_at = self.run.clock()
-        today = max(solar_day(started_at, self.site.lon), first_day)
-        start, end = query_window_utc(first_day, today, self.site.lon)
         with self.book.open(self.partition) as partition:
             try:
                 refreshed = refresh_scenes(
                     self.store,
                     self.site.site_id,
                     source,
-                    SceneQuery(self.settings.stac.collection, self.window.bboxes, start, end),
+                    self._query(first_day),
                     self.provider,
                 )
             except UnitError as error:
@@ -109,8 +109,25 @@ class SiteImagery:
 
     def solar_days(self) -> dict[date, SolarDay]:
         """The site's stored scenes by solar day."""
+        return self._grouped(stored_scenes(self.store, self.site.site_id))
+
+    def offered_days(self, source: SceneSource, first_day: date) -> dict[date, SolarDay]:
+        """What `solar_days` would give after `search`. Writes nothing.
+
+        Raises:
+            UnitError: the search failed.
+        """
+        query = self._query(first_day)
+        return self._grouped(merged_scenes(self.store, self.site.site_id, source, query))
+
+    def _query(self, first_day: date) -> SceneQuery:
+        today = max(solar_day(self.run.clock(), self.site.lon), first_day)
+        start, end = query_window_utc(first_day, today, self.site.lon)
+        return SceneQuery(self.settings.stac.collection, self.window.bboxes, start, end)
+
+    def _grouped(self, scenes: Iterable[Scene]) -> dict[date, SolarDay]:
         return group_solar_days(
-            stored_scenes(self.store, self.site.site_id),
+            scenes,
             self.window,
             self.site.lon,
             self.provider,
@@ -151,9 +168,10 @@ class SiteImagery:
             reader: reads the scenes.
             engine: how many days are in flight.
         """
-        days = self.solar_days()
         first_day = min(wanted, default=date.max)
         with self.book.open(self.partition) as partition:
+            # Not before: while this run waited, another may have found newer scenes.
+            days = self.solar_days()
             planned = self._plan(days, partition.index(), first_day)
             plan = [day for day in planned if day.day in set(wanted)]
             return self._attempt(plan, days, ALL_PRODUCTS, partition, reader, engine)
@@ -166,8 +184,8 @@ class SiteImagery:
             reader: reads the scenes.
             engine: how many days are in flight.
         """
-        days = self.solar_days()
         with self.book.open(self.partition) as partition:
+            days = self.solar_days()
             plan = [
                 PlannedDay(day, Cause.REPROCESSED, 1, days[day].fingerprint)
                 for day in sorted(set(wanted) & days.keys())
@@ -182,8 +200,8 @@ class SiteImagery:
             reader: reads the scenes.
             engine: how many days are in flight.
         """
-        days = self.solar_days()
         with self.book.open(self.partition) as partition:
+            days = self.solar_days()
             standing = outcomes_by_day(partition.index().values())
             plan = [
                 PlannedDay(day, Cause.REMADE, next_attempt(row, row.inputs), row.inputs)

@@ -6,7 +6,7 @@ commas. An empty cell and `NA` both mean missing. `SITE_ID`, where present, must
 gives; other columns are not read.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -26,6 +26,7 @@ from estinel_assets.imagery.site import (
 from estinel_assets.imagery.site_files import Cell, Row, read_rows
 from estinel_assets.imagery.site_id import site_id
 from estinel_assets.imagery.windows import WindowRule, window_problem
+from estinel_assets.settings import Settings
 from estinel_assets.storage.port import ObjectStore
 
 __all__ = ["Site", "file_stem", "load_sites", "read_sites"]
@@ -106,6 +107,34 @@ def load_sites(
     else:
         payload, name = _fetch(location, store), public_url(location)
     return read_sites(payload, name, max_window_pixels=max_window_pixels, rule=rule)
+
+
+def sites_of(settings: Settings, store: ObjectStore | None) -> tuple[Site, ...]:
+    """The sites that the settings name.
+
+    Args:
+        settings: all settings.
+        store: where else to look for the table.
+
+    Raises:
+        BadInputError: see `load_sites`.
+    """
+    at = settings.imagery
+    return load_sites(at.sites, store, max_window_pixels=at.max_window_pixels, rule=at.window_rule)
+
+
+def known_site(sites: Iterable[Site], wanted: str) -> Site:
+    """A site by its SITE_ID or its name.
+
+    Raises:
+        BadInputError: there is none; the message names those there are.
+    """
+    known = list(sites)
+    for site in known:
+        if wanted in {site.site_id, site.location}:
+            return site
+    names = ", ".join(sorted(site.location for site in known))
+    raise BadInputError(f"no site is called {wanted!r}; the table has: {names}")
 
 
 def read_sites(

@@ -1,24 +1,42 @@
-"""Our errors as Dagster failures. The only place that translates."""
+"""Our errors as Dagster failures. The only place that translates.
 
+What Dagster records of a failure stays in its database and is shown in its UI, so nothing that
+looks like a credential goes into it. The errors below one of ours come from libraries, whose
+messages may hold signed addresses: Dagster is not given the chain, but its text, masked.
+"""
+
+import shlex
+import traceback
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import dagster as dg
 
 from estinel_assets.errors import EstinelError, RetryableError, UnitError
+from estinel_assets.logs import mask_text
+
+FAULTS_SHOWN = 10
+"""Faults that a failure's description names."""
+FAULTS_KEPT = 100
+"""Faults that a failure's metadata names; the outcomes hold them all."""
 
 
 def failure(error: EstinelError) -> dg.Failure:
     """The Dagster failure of an error.
 
-    A run is never retried by Dagster for it: the transport has retried the request, and the
-    ledger's attempts retry the unit in a later run.
+    Dagster never retries for it, neither the step nor the run: the transport has retried the
+    request, and the ledger's attempts retry the unit in a later run.
     """
-    metadata: dict[str, dg.MetadataValue] = {"error": dg.MetadataValue.text(str(error))}
+    message = mask_text(str(error))
+    metadata: dict[str, dg.MetadataValue] = {
+        "error": dg.MetadataValue.text(message),
+        "traceback": dg.MetadataValue.text(mask_text("".join(traceback.format_exception(error)))),
+    }
     if isinstance(error, UnitError):
         metadata["reason"] = dg.MetadataValue.text(error.reason)
         metadata["retryable"] = dg.MetadataValue.bool(isinstance(error, RetryableError))
-    return dg.Failure(description=str(error), metadata=metadata, allow_retries=False)
+    return dg.Failure(description=message, metadata=metadata, allow_retries=False)
 
 
 @contextmanager
@@ -27,7 +45,7 @@ def translated() -> Iterator[None]:
     try:
         yield
     except EstinelError as error:
-        raise failure(error) from error
+        raise failure(error) from None
 
 
 def faults_failure(product: str, partition: str, faults: Mapping[str, str]) -> dg.Failure:
@@ -36,15 +54,21 @@ def faults_failure(product: str, partition: str, faults: Mapping[str, str]) -> d
     Args:
         product: the product line.
         partition: the partition that was worked on.
-        faults: reason by key.
+        faults: reason by key; not empty.
     """
-    shown = ", ".join(f"{key}: {reason}" for key, reason in sorted(faults.items())[:10])
-    more = f" and {len(faults) - 10} more" if len(faults) > 10 else ""
+    found = sorted(faults.items())
+    shown = ", ".join(f"{key}: {reason}" for key, reason in found[:FAULTS_SHOWN])
+    more = f" and {len(found) - FAULTS_SHOWN} more" if len(found) > FAULTS_SHOWN else ""
     return dg.Failure(
         description=(
-            f"{product} {partition}: {len(faults)} with a fault ({shown}{more}); everything else "
-            f"stands. See `estinel outcomes list --product {product} --key {partition}`"
+            f"{product} {partition}: {len(found)} with a fault ({shown}{more}); everything else "
+            f"stands. See `estinel outcomes list --product {shlex.quote(product)} "
+            f"--key {shlex.quote(partition)}`"
         ),
-        metadata={"faults": dg.MetadataValue.json(dict(sorted(faults.items())))},
+        metadata={
+            "faults": dg.MetadataValue.json(dict(found[:FAULTS_KEPT])),
+            "fault_count": dg.MetadataValue.int(len(found)),
+            "fault_reasons": dg.MetadataValue.json(dict(sorted(Counter(faults.values()).items()))),
+        },
         allow_retries=False,
     )

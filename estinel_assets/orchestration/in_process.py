@@ -1,9 +1,10 @@
 """Runs jobs in this process, recorded in a Dagster instance like any other run."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 
@@ -29,7 +30,12 @@ def open_instance(home: Path) -> Iterator[dg.DagsterInstance]:
 
 
 def run_job(
-    defs: dg.Definitions, instance: dg.DagsterInstance, job: str, partition: str | None = None
+    defs: dg.Definitions,
+    instance: dg.DagsterInstance,
+    job: str,
+    partition: str | None = None,
+    *,
+    config: Mapping[str, Any] | None = None,
 ) -> JobRun:
     """Run a job to its end.
 
@@ -38,21 +44,32 @@ def run_job(
         instance: records the run.
         job: its name.
         partition: the partition to run, if the job has any.
+        config: the run's config.
     """
+    # Events go to the instance, our own log lines to stderr, and the error to the caller.
+    quiet = {"console": {"config": {"log_level": "CRITICAL"}}}
     result = defs.resolve_job_def(job).execute_in_process(
         instance=instance,
         partition_key=partition,
         raise_on_error=False,
         # Events go to the instance, our own log lines to stderr, and the error to the caller.
-        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        run_config={
+            **(config or {}),
+            "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+        },
     )
     return JobRun(result.run_id, result.success, _error_of(result))
 
 
 def _error_of(result: dg.ExecuteInProcessResult) -> str | None:
+    """What the first failed step said; an error in user code without Dagster's words around it."""
     for event in result.all_events:
         if event.is_step_failure:
-            failure = event.step_failure_data
-            described = failure.user_failure_data.description if failure.user_failure_data else None
-            return described or (failure.error.message if failure.error else "the step failed")
+            failed = event.step_failure_data
+            if failed.user_failure_data and failed.user_failure_data.description:
+                return failed.user_failure_data.description
+            error = failed.error
+            while error is not None and error.cause is not None:
+                error = error.cause
+            return error.message.strip() if error else f"step {event.step_key} failed"
     return None if result.success else "the run failed"

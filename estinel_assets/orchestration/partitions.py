@@ -1,14 +1,19 @@
 """The dynamic partitions, and how they are kept in step with what they stand for."""
 
+import re
 from collections.abc import Collection
 
 import dagster as dg
+
+from estinel_assets.errors import BadInputError
 
 SITES = dg.DynamicPartitionsDefinition(name="sites")
 """One partition a site, named by its SITE_ID."""
 
 ADD_AT_ONCE = 500
 """Partition keys a call: SQLite refuses statements with very many variables."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def partition_changes(
@@ -31,17 +36,33 @@ def sync_partitions(
     partitions: dg.DynamicPartitionsDefinition,
     wanted: Collection[str],
 ) -> tuple[int, int]:
-    """Make an instance's dynamic partitions equal to `wanted`.
+    """Make an instance's dynamic partitions equal to `wanted`; an empty one deletes nothing.
 
     Returns:
         How many keys were added and deleted.
+
+    Raises:
+        BadInputError: Dagster takes some of the keys for no partition; nothing is changed.
     """
     name = partitions.name
     if name is None:
         raise dg.DagsterInvariantViolationError("dynamic partitions need a name to be kept in step")
+    unusable = sorted(key for key in wanted if not is_partition_key(key))
+    if unusable:
+        shown = ", ".join(map(repr, unusable[:10]))
+        more = f" and {len(unusable) - 10} more" if len(unusable) > 10 else ""
+        raise BadInputError(
+            f"these cannot be partitions of {name}: {shown}{more}; a key is not empty and has no "
+            "'...' and no control characters"
+        )
     add, delete = partition_changes(wanted, instance.get_dynamic_partitions(name))
     for start in range(0, len(add), ADD_AT_ONCE):
         instance.add_dynamic_partitions(name, add[start : start + ADD_AT_ONCE])
     for key in delete:
         instance.delete_dynamic_partition(name, key)
     return len(add), len(delete)
+
+
+def is_partition_key(key: str) -> bool:
+    """Whether Dagster accepts a key for a dynamic partition."""
+    return bool(key) and "..." not in key and not _CONTROL.search(key)

@@ -7,7 +7,6 @@ import dagster as dg
 from dagster_aws.s3 import S3Resource
 
 from estinel_assets.errors import BadInputError
-from estinel_assets.outcomes.book import OutcomeBook, ProductOutcomes
 from estinel_assets.raster.rasterio_reader import RasterioReader
 from estinel_assets.raster.reader import RasterReader
 from estinel_assets.settings import Settings, load_settings
@@ -99,9 +98,3 @@ class ScenesResource(dg.ConfigurableResource):  # type: ignore[type-arg]
             backoff_max_s=at.backoff_max_s,
             deadline_s=at.deadline_s,
         )
-
-
-def open_book(store: ObjectStore, spec: ProductOutcomes, settings: Settings) -> OutcomeBook:
-    """A product line's outcomes, as the settings say."""
-    at = settings.outcomes
-    return OutcomeBook(store, spec, prefix=at.prefix, lease_ttl_s=at.lease_ttl_s)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
+from typing import Self
 
 from estinel_assets.errors import StoreError
 from estinel_assets.outcomes.index import Index, IndexRow, read_index, rebuild, write_index
@@ -17,6 +18,7 @@ from estinel_assets.outcomes.object_ledger import ObjectLedger
 from estinel_assets.outcomes.paths import Key, encode_key
 from estinel_assets.outcomes.reason import Reason
 from estinel_assets.outcomes.record import Outcome
+from estinel_assets.settings import OutcomeSettings
 from estinel_assets.storage.lease import Lease, hold_lease, lease_is_live
 from estinel_assets.storage.port import ObjectStore
 
@@ -66,6 +68,17 @@ class OutcomeBook:
         self.ledger = ObjectLedger(store, spec.product, root, field_name=spec.field_name)
         self._lease_ttl_s = lease_ttl_s
         self._lease_wait_s = lease_wait_s
+
+    @classmethod
+    def from_settings(cls, store: ObjectStore, spec: ProductOutcomes, at: OutcomeSettings) -> Self:
+        """The book as the settings say."""
+        return cls(
+            store,
+            spec,
+            prefix=at.prefix,
+            lease_ttl_s=at.lease_ttl_s,
+            lease_wait_s=at.lease_wait_s,
+        )
 
     def partition_of(self, key: Key) -> Key:
         """The partition that a key belongs to."""

@@ -1,0 +1,109 @@
+"""By-reason assets: reprocess from the Dagster UI whatever stands under a status and reason.
+
+Their partitions are the pairs of status and reason, so that a backfill over `false:source_timeout`
+makes exactly those units again that stand there when its run starts.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+import dagster as dg
+
+from estinel_assets.orchestration.failures import faults_failure
+from estinel_assets.outcomes.book import OutcomeBook, ProductOutcomes
+from estinel_assets.outcomes.ledger import Selection
+from estinel_assets.outcomes.paths import Key, encode_key
+from estinel_assets.outcomes.reason import parse_reason
+from estinel_assets.outcomes.record import NO_REASON
+
+MOST_KEYS = 500
+"""Keys a run: each costs events, and a run should end within a working day."""
+
+
+def raise_on_faults(spec: ProductOutcomes, partition: str, went: Mapping[str, str]) -> None:
+    """Fail a step that is done, where some of its keys ended with a fault.
+
+    Args:
+        spec: the product line.
+        partition: what the step worked on.
+        went: reason by key.
+
+    Raises:
+        Failure: there are faults; it names them.
+    """
+    faults = {key: why for key, why in went.items() if parse_reason(spec.reasons, why).fault}
+    if faults:
+        raise faults_failure(spec.product, partition, faults)
+
+
+OpenBook = Callable[[dg.AssetExecutionContext], OutcomeBook]
+Reprocess = Callable[[dg.AssetExecutionContext, Sequence[Key]], Mapping[Key, str]]
+"""Makes keys again, logs their materializations, and returns the reason of each afterwards."""
+
+
+def by_reason_partitions(spec: ProductOutcomes) -> dg.StaticPartitionsDefinition:
+    """One partition a pair of status and reason, such as `false:timeout` and `true:none`."""
+    return dg.StaticPartitionsDefinition(
+        [f"{'true' if reason == NO_REASON else 'false'}:{reason}" for reason in spec.reasons]
+    )
+
+
+def by_reason_asset(
+    spec: ProductOutcomes,
+    *,
+    upstream: str,
+    owners: Sequence[str],
+    code_version: str,
+    resource_keys: set[str],
+    open_book: OpenBook,
+    reprocess: Reprocess,
+) -> dg.AssetsDefinition:
+    """Make the by-reason asset of a product line.
+
+    Args:
+        spec: the product line.
+        upstream: the asset whose partitions are made again.
+        owners: as for every asset.
+        code_version: of the product line.
+        resource_keys: what `open_book` and `reprocess` need.
+        open_book: opens the product line's outcomes.
+        reprocess: makes keys again; does not raise for what becomes of them.
+    """
+
+    @dg.asset(
+        name=f"{spec.product}_by_reason",
+        group_name=spec.product,
+        kinds={"json"},
+        owners=list(owners),
+        code_version=code_version,
+        io_manager_key="json",
+        partitions_def=by_reason_partitions(spec),
+        deps=[dg.AssetDep(upstream, partition_mapping=dg.AllPartitionMapping())],
+        required_resource_keys=resource_keys,
+        description=(
+            f"Reprocesses whatever of {spec.product} stands under a status and reason when its "
+            "run starts, and says where each one went."
+        ),
+    )
+    def by_reason(context: dg.AssetExecutionContext) -> dict[str, object]:
+        status, _, reason = context.partition_key.partition(":")
+        selection = Selection(status=status == "true", reasons=frozenset({reason}))
+        standing = [entry.key for entry in open_book(context).ledger.entries(selection)]
+        chosen = standing[:MOST_KEYS]
+        went = {encode_key(key): why for key, why in sorted(reprocess(context, chosen).items())}
+        counts = Counter(went.values())
+        context.log_event(
+            dg.AssetObservation(
+                asset_key=context.asset_key,
+                partition=context.partition_key,
+                metadata={
+                    "reprocessed": len(chosen),
+                    "left_for_another_run": len(standing) - len(chosen),
+                    **{f"now_{why}": count for why, count in sorted(counts.items())},
+                },
+            )
+        )
+        raise_on_faults(spec, context.partition_key, went)
+        return dict(went)
+
+    return by_reason
