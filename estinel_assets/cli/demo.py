@@ -12,13 +12,12 @@ from typing import Annotated, Any
 
 import typer
 
-from estinel_assets.cli.output import Table, write_text
+from estinel_assets.cli.output import Table, write_table, write_text
 from estinel_assets.cli.session import JsonOption, Session, needs_extra
 from estinel_assets.errors import BadInputError, EstinelError
 
 app = typer.Typer(help="An embedded world: made scenes, a local STAC API, and the whole pipeline.")
 
-SEED = 20241204
 PORT = 8765
 """Where the embedded world answers, if the port is free."""
 
@@ -77,23 +76,33 @@ def imagery(
     What an earlier demo left in the folder is made anew.
     """
     with needs_extra("demo"):
-        from estinel_assets.cli.demo_imagery import make_world, run_imagery
+        from estinel_assets.cli.demo_imagery import let_a_day_pass, make_world, run_imagery
 
     started = time.monotonic()
     session = Session.of(context)
     at = DemoFolder(folder.resolve())
-    make_world(at, SEED, port)
+    world = make_world(at, port)
     with serving(at):
-        sites = run_imagery(at)
+        first = run_imagery(at)
+        let_a_day_pass(at, world)
+        second = run_imagery(at)
     summary = {
         "seconds": round(time.monotonic() - started, 1),
-        "sites": sites,
+        "first_update": first,
+        "next_day": second,
         "store": str(at.store),
         "catalog": str(at.store / "catalog" / "image-catalog.json"),
         "dagster_home": str(at.home),
     }
-    session.show(summary, lambda: _sites_table(sites))
+    session.show(summary, lambda: _sites_table(first["sites"]))
     if not session.wants_json:
+        write_text(
+            "\nA day passes: a late scene, a reprocessed one, a repaired file and a new day "
+            "arrive.\n\n"
+        )
+        write_table(_sites_table(second["sites"]))
+        write_text("\n")
+        write_table(_updates_table({"first update": first, "next day": second}))
         write_text(_where_to_look(at, summary["seconds"]))
 
 
@@ -181,6 +190,13 @@ def _sites_table(sites: list[dict[str, Any]]) -> Table:
         for site in sites
     ]
     return Table(columns, rows)
+
+
+def _updates_table(updates: dict[str, dict[str, Any]]) -> Table:
+    columns = ("update", "queries", "days", "images", "seconds")
+    return Table(
+        columns, [(name, *(done[key] for key in columns[1:])) for name, done in updates.items()]
+    )
 
 
 def _where_to_look(at: DemoFolder, seconds: object) -> str:

@@ -4,16 +4,17 @@ import shutil
 import socket
 import time
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from estinel_assets.build import build_definitions
 from estinel_assets.cli.progress import progress
-from estinel_assets.demo.world import build_world
-from estinel_assets.imagery.reasons import IMAGERY, SEARCH_KEY, ImageryReason
+from estinel_assets.demo.world import DEMO_SEED, World, build_world, pass_a_day
+from estinel_assets.imagery.opening import open_site
+from estinel_assets.imagery.plan import outcomes_by_day
+from estinel_assets.imagery.reasons import SEARCH_KEY, ImageryReason
+from estinel_assets.imagery.site_imagery import SiteImagery
 from estinel_assets.imagery.sites import load_sites
 from estinel_assets.orchestration.in_process import open_instance, run_job
-from estinel_assets.outcomes.book import OutcomeBook
 from estinel_assets.outcomes.reason import parse_reason
 from estinel_assets.settings import load_settings
 from estinel_assets.stac.api.database import Database
@@ -39,15 +40,16 @@ backoff_s = 0.1
 
 [imagery]
 sites = "{sites}"
+# The demo's scenes are months apart; real ones are days apart, and 30 days are enough.
+rescan_days = 400
 """
 
 
-def make_world(at: "DemoFolder", seed: int, port: int) -> None:
+def make_world(at: "DemoFolder", port: int) -> World:
     """Make the world's scenes, catalogue, settings and Dagster home, all anew.
 
     Args:
         at: where to; what an earlier demo left there is deleted.
-        seed: decides what the world looks like.
         port: where it will answer; another one is taken when it is in use.
     """
     from estinel_assets.cli.demo import checkout
@@ -58,19 +60,26 @@ def make_world(at: "DemoFolder", seed: int, port: int) -> None:
         at.database.with_name(at.database.name + suffix).unlink(missing_ok=True)
     at.home.mkdir(parents=True)
     shutil.copy(checkout() / "dagster.yaml", at.home / "dagster.yaml")
-    world = build_world(at.world, seed=seed)
+    world = build_world(at.world, seed=DEMO_SEED)
     load_items(Database(at.database), world.collections, world.items)
     at.config.write_text(
         _SETTINGS.format(store=at.store, port=_free(port), sites=world.sites), encoding="utf-8"
     )
+    return world
 
 
-def run_imagery(at: "DemoFolder") -> list[dict[str, Any]]:
-    """Run imagery over the world, every site, and the web catalogue after them.
+def let_a_day_pass(at: "DemoFolder", world: World) -> None:
+    """Bring a late scene, a reprocessed one, a repaired file and a new day."""
+    load_items(Database(at.database), (), pass_a_day(world))
+
+
+def run_imagery(at: "DemoFolder") -> dict[str, Any]:
+    """Update every site of the world, and the web catalogue after them.
 
     Returns:
-        One row a site: what was found and made.
+        What this update did, in sum and a row a site.
     """
+    began = time.monotonic()
     defs = build_definitions(config_file=str(at.config))
     settings = load_settings(at.config)
     store = open_store(settings.store.url)
@@ -80,30 +89,40 @@ def run_imagery(at: "DemoFolder") -> list[dict[str, Any]]:
         run_job(defs, instance, "refresh_sites")
         for site in sites:
             started = time.monotonic()
-            run_job(defs, instance, "update_site", site.site_id)
+            run_id = run_job(defs, instance, "update_site", site.site_id).run_id
             rows.append(
                 {
                     "location": site.location,
                     "SITE_ID": site.site_id,
-                    **_counts(at.config, site.site_id),
+                    **_counts(open_site(site, settings, store, "demo"), run_id),
                     "seconds": round(time.monotonic() - started, 1),
                 }
             )
             step(site.location)
         run_job(defs, instance, "build_web_catalog")
-    return rows
+    return {
+        "queries": len(rows),
+        "requests": sum(row["requests"] for row in rows),
+        "days": sum(row["days"] for row in rows),
+        "images": sum(row["images"] for row in rows),
+        "seconds": round(time.monotonic() - began, 1),
+        "sites": rows,
+    }
 
 
-def _counts(config: Path, site_id: str) -> dict[str, Any]:
-    settings = load_settings(config)
-    book = OutcomeBook.from_settings(open_store(settings.store.url), IMAGERY, settings.outcomes)
-    index = book.index((site_id,))
-    search = book.ledger.get((site_id, SEARCH_KEY))
-    reasons = Counter(row.reason for key, row in index.items() if key[-1] != SEARCH_KEY)
+def _counts(imagery: SiteImagery, run_id: str) -> dict[str, Any]:
+    """What one run did at a site."""
+    index = imagery.book.index(imagery.partition)
+    search = imagery.book.ledger.get((imagery.site.site_id, SEARCH_KEY))
+    found = search.detail if search is not None and search.status else {}
+    reasons = Counter(
+        row.reason for row in outcomes_by_day(index.values()).values() if row.run_id == run_id
+    )
     images = reasons.pop(ImageryReason.NONE, 0)
     faults = {why: n for why, n in reasons.items() if parse_reason(ImageryReason, why).fault}
     return {
-        "scenes": search.detail["scenes_known"] if search is not None and search.status else 0,
+        "scenes": found.get("scenes_known", 0),
+        "requests": found.get("requests", 0),
         "days": images + reasons.total(),
         "images": images,
         "honest": {why: n for why, n in sorted(reasons.items()) if why not in faults},

@@ -75,6 +75,7 @@ def test_the_graph_is_the_one_in_the_readme(graph):
         ("site_windows", "updated_markers"),
         ("views", "updated_markers"),
         ("updated_markers", "web_catalog"),
+        ("views", "imagery_by_reason"),
     }
 
 
@@ -82,10 +83,12 @@ def test_jobs_and_sensors(repository):
     assert {"refresh_sites", "update_site", "build_web_catalog"} <= {
         job.name for job in repository.get_all_jobs()
     }
-    assert {sensor.name for sensor in repository.sensor_defs} == {
+    assert {sensor.name for sensor in repository.sensor_defs} >= {
         "sites_sensor",
         "web_catalog_sensor",
+        "new_imagery_sensor",
     }
+    assert {schedule.name for schedule in repository.schedule_defs} >= {"daily_update"}
 
 
 def test_a_site_is_a_run(repository):
