@@ -112,7 +112,10 @@ def public_url(url: str) -> str:
     Returns:
         The same URL with scheme, host, port and path only; a plain path comes back as it is.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # such as a host with one bracket
+        return "(an address that cannot be read)"
     if not parts.scheme or "://" not in url:
         return url.split("?", 1)[0]
     host = parts.netloc.rsplit("@", 1)[-1]

@@ -267,10 +267,7 @@ def _mask_event(
 def _public(found: re.Match[str]) -> str:
     if not any(mark in found[0] for mark in "@?#"):
         return found[0]
-    try:
-        return public_url(found[0])
-    except ValueError:  # an address with a broken host
-        return MASK
+    return public_url(found[0])
 
 
 def _wants_colors() -> bool:
