@@ -7,8 +7,9 @@ import pandas as pd
 
 from estinel_assets.errors import NotFoundError
 from estinel_assets.stac.bands import Provider
-from estinel_assets.stac.scene_columns import read_scenes
+from estinel_assets.stac.scene_columns import read_scenes, scenes_of
 from estinel_assets.stac.scene_table import (
+    Merge,
     decode_table,
     encode_table,
     merge_items,
@@ -18,6 +19,7 @@ from estinel_assets.stac.scene_table import (
 )
 from estinel_assets.stac.scenes import Scene
 from estinel_assets.stac.source import SceneQuery, SceneSource, StacItem
+from estinel_assets.stac.spans import SEARCHES_AT_ONCE, CombinedResult, search_all, split_query
 from estinel_assets.storage.port import ObjectStore
 from estinel_assets.storage.tables import PARQUET_TYPE
 
@@ -28,12 +30,20 @@ class Refreshed:
 
     frame: pd.DataFrame
     """All scenes of the site; see `stac.scene_table.scene_frame`."""
-    found: int
-    """Scenes that the search returned."""
-    requests: int
-    query_time_s: float
-    changed: bool
-    """Whether the table had to be written."""
+    search: CombinedResult
+    """What the source answered."""
+    merge: Merge
+    """What that did to the table."""
+
+    @property
+    def found(self) -> int:
+        """Scenes that the search returned."""
+        return len(self.search.items)
+
+    @property
+    def changed(self) -> bool:
+        """Whether the table had to be written."""
+        return self.merge.changed
 
     def counts(self) -> dict[str, int | float | bool]:
         """The numbers, for records and metadata."""
@@ -41,53 +51,61 @@ class Refreshed:
             "scenes_found": self.found,
             "scenes_known": len(self.frame),
             "scenes_withdrawn": int(self.frame["withdrawn"].sum()),
-            "requests": self.requests,
-            "query_time_s": round(self.query_time_s, 3),
+            "scenes_added": self.merge.added,
+            "scenes_replaced": self.merge.replaced,
+            "scenes_newly_withdrawn": self.merge.withdrawn,
+            "scenes_returned": self.merge.returned,
+            "searches": self.search.searches,
+            "requests": self.search.requests,
+            "query_time_s": round(self.search.duration_s, 3),
             "table_changed": self.changed,
         }
 
 
 def refresh_scenes(
-    store: ObjectStore, site_id: str, source: SceneSource, query: SceneQuery, provider: Provider
+    store: ObjectStore,
+    site_id: str,
+    source: SceneSource,
+    query: SceneQuery,
+    _provider: Provider | None = None,
+    *,
+    workers: int = SEARCHES_AT_ONCE,
 ) -> Refreshed:
-    """Search, and merge what was found into the site's table.
+    """Search, and merge what was found into the site's table, which is written if it changed.
+
+    Args:
+        store: holds the table.
+        site_id: the site.
+        source: the STAC API.
+        query: the whole span; a long one is cut into windows.
+        workers: how many windows are asked at once.
 
     Raises:
         UnitError: the search failed; the table is as it was.
         StoreError: the store refused.
     """
-    path = table_path(site_id)
-    former = _stored(store, path)
-    result = source.search(query)
-    table = merge_items(
-        decode_table(former) if former else None, result.items, start=query.start, end=query.end
-    )
-    payload = encode_table(table)
-    if payload != former:
-        store.put(path, payload, content_type=PARQUET_TYPE)
-    return Refreshed(
-        frame=scene_frame(table, provider),
-        found=len(result.items),
-        requests=result.requests,
-        query_time_s=result.duration_s,
-        changed=payload != former,
-    )
+    search, merge = _merged(store, site_id, source, query, workers)
+    if merge.changed:
+        path = table_path(site_id)
+        store.put(path, encode_table(merge.table), content_type=PARQUET_TYPE)
+    return Refreshed(scene_frame(merge.table), search, merge)
 
 
 def merged_scenes(
-    store: ObjectStore, site_id: str, source: SceneSource, query: SceneQuery
+    store: ObjectStore,
+    site_id: str,
+    source: SceneSource,
+    query: SceneQuery,
+    *,
+    workers: int = SEARCHES_AT_ONCE,
 ) -> list[Scene]:
     """What `stored_scenes` would give after `refresh_scenes`. Writes nothing.
 
     Raises:
         UnitError: the search failed.
     """
-    former = _stored(store, table_path(site_id))
-    result = source.search(query)
-    table = merge_items(
-        decode_table(former) if former else None, result.items, start=query.start, end=query.end
-    )
-    return read_scenes(encode_table(table))
+    _, merge = _merged(store, site_id, source, query, workers)
+    return scenes_of(merge.table)
 
 
 def stored_scenes(store: ObjectStore, site_id: str) -> list[Scene]:
@@ -102,6 +120,15 @@ def stored_items(store: ObjectStore, site_id: str, ids: Collection[str]) -> dict
     if payload is None:
         return {}
     return {item["id"]: item for item in read_items(decode_table(payload), ids=ids)}
+
+
+def _merged(
+    store: ObjectStore, site_id: str, source: SceneSource, query: SceneQuery, workers: int
+) -> tuple[CombinedResult, Merge]:
+    search = search_all(source, split_query(query), workers=workers)
+    former = _stored(store, table_path(site_id))
+    table = None if former is None else decode_table(former)
+    return search, merge_items(table, search.items, covered=search.covered)
 
 
 def _stored(store: ObjectStore, path: str) -> bytes | None:

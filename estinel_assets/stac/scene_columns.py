@@ -5,6 +5,7 @@ ten short values of each; these stand in columns of their own, already parsed.
 """
 
 from collections.abc import Mapping
+from dataclasses import fields
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
@@ -17,6 +18,8 @@ from estinel_assets.stac.scenes import Scene, SceneAsset
 
 WITHDRAWN = "estinel:withdrawn"
 """Column and item property: the source no longer has the scene."""
+VERSION = "estinel:version"
+"""Column: the stamp of an item's version, as `version_text` writes it."""
 
 SCENE_COLUMNS: Mapping[str, pa.DataType] = MappingProxyType(
     {
@@ -25,13 +28,13 @@ SCENE_COLUMNS: Mapping[str, pa.DataType] = MappingProxyType(
         "estinel:datatake": pa.string(),
         "estinel:sensing_start": pa.string(),
         "estinel:baseline": pa.string(),
-        "estinel:version": pa.string(),
+        VERSION: pa.string(),
         "estinel:longitude": pa.float64(),
     }
 )
-"""What is kept of a `Scene`, by column."""
+"""What is kept of a `Scene`, by column. The baseline reads as `05.10`."""
 
-_OTHERS = ("id", "collection", "datetime", "eo:cloud_cover", WITHDRAWN)
+_READ = ("id", "collection", "datetime", "eo:cloud_cover", WITHDRAWN, *SCENE_COLUMNS)
 _NO_ASSETS: Mapping[str, SceneAsset] = MappingProxyType({})
 
 
@@ -42,14 +45,24 @@ def scene_columns(scene: Scene) -> dict[str, Any]:
         "estinel:mgrs_tile": scene.mgrs_tile,
         "estinel:datatake": scene.datatake,
         "estinel:sensing_start": scene.sensing_start,
-        "estinel:baseline": "{}.{}".format(*scene.baseline) if scene.baseline else None,
-        "estinel:version": scene.updated.isoformat() if scene.updated else None,
+        "estinel:baseline": "{:02d}.{:02d}".format(*scene.baseline) if scene.baseline else None,
+        VERSION: version_text(scene.updated),
         "estinel:longitude": scene.centroid_longitude_deg,
     }
 
 
+def version_text(stamp: datetime | None) -> str | None:
+    """A version's stamp as text that sorts as the stamps do.
+
+    Args:
+        stamp: of `stac.scenes.version_stamp`, UTC; None where an item has none.
+    """
+    # With one offset for all, ISO 8601 sorts as time does; `+` comes before the `.` of a fraction.
+    return stamp.isoformat() if stamp else None
+
+
 def read_scenes(content: bytes) -> list[Scene]:
-    """The scenes of a table, withdrawn ones included, without assets and links.
+    """The scenes of a stored table, withdrawn ones included, without assets and links.
 
     Args:
         content: Parquet, as `encode_table` makes it.
@@ -57,38 +70,55 @@ def read_scenes(content: bytes) -> list[Scene]:
     Raises:
         BadInputError: it is no scene table.
     """
-    names = [*_OTHERS, *SCENE_COLUMNS]
     try:
-        columns = pq.read_table(pa.BufferReader(content), columns=names).to_pydict()
-    except (pa.ArrowInvalid, KeyError):
-        columns = {}
-    if set(columns) != set(names):
+        # In this thread: a dozen short columns are read before others would have started.
+        table = pq.ParquetFile(pa.BufferReader(content)).read(columns=_READ, use_threads=False)
+    except pa.ArrowInvalid:
+        table = pa.table({})
+    return scenes_of(table)
+
+
+def scenes_of(table: pa.Table) -> list[Scene]:
+    """The scenes of a table in its order, withdrawn ones included, without assets and links.
+
+    Args:
+        table: of `merge_items`.
+
+    Raises:
+        BadInputError: it is no scene table.
+    """
+    if not set(_READ) <= set(table.column_names):
         raise BadInputError(
             "the scene table cannot be read, or was written by something else; delete it, and "
             "the next search makes it anew"
         )
-    rows = zip(*(columns[name] for name in names), strict=True)
-    return [_scene(dict(zip(names, row, strict=True))) for row in rows]
+    values = {name: table.column(name).to_pylist() for name in _READ if name != "datetime"}
+    # Without zone, which is UTC: giving each value its zone in turn takes longer than all else.
+    instants = table.column("datetime").cast(pa.timestamp("us")).to_pylist()
+    baselines = {text: _baseline(text) for text in set(values["estinel:baseline"])}
+    stamps = {text: _instant(text) for text in set(values[VERSION])}
+    by_field: dict[str, list[Any]] = {
+        "id": values["id"],
+        "collection": [collection or "" for collection in values["collection"]],
+        "datetime": [instant.replace(tzinfo=UTC) for instant in instants],
+        "centroid_longitude_deg": values["estinel:longitude"],
+        "platform": values["estinel:platform"],
+        "mgrs_tile": values["estinel:mgrs_tile"],
+        "datatake": values["estinel:datatake"],
+        "sensing_start": values["estinel:sensing_start"],
+        "baseline": [baselines[text] for text in values["estinel:baseline"]],
+        "updated": [stamps[text] for text in values[VERSION]],
+        "cloud_cover": values["eo:cloud_cover"],
+        "assets": [_NO_ASSETS] * len(instants),
+        "self_href": [None] * len(instants),
+        "withdrawn": values[WITHDRAWN],
+    }
+    rows = zip(*(by_field[field.name] for field in fields(Scene)), strict=True)
+    return [Scene(*row) for row in rows]
 
 
-def _scene(row: Mapping[str, Any]) -> Scene:
-    baseline, version = row["estinel:baseline"], row["estinel:version"]
-    return Scene(
-        id=row["id"],
-        collection=row["collection"] or "",
-        datetime=row["datetime"].astimezone(UTC),
-        centroid_longitude_deg=row["estinel:longitude"],
-        platform=row["estinel:platform"],
-        mgrs_tile=row["estinel:mgrs_tile"],
-        datatake=row["estinel:datatake"],
-        sensing_start=row["estinel:sensing_start"],
-        baseline=_baseline(baseline),
-        updated=datetime.fromisoformat(version) if version else None,
-        cloud_cover=row["eo:cloud_cover"],
-        assets=_NO_ASSETS,
-        self_href=None,
-        withdrawn=bool(row[WITHDRAWN]),
-    )
+def _instant(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
 
 
 def _baseline(text: str | None) -> tuple[int, int] | None:

@@ -5,97 +5,72 @@ items say, and in `estinel:item` each item as the API gave it, as JSON. `read_it
 latter: inferring one Arrow schema from items of several years and providers fails as soon as a
 property changes its type, and would fill every item with the nulls of the others.
 
-Scenes are merged by id. One that a complete search no longer finds is marked withdrawn and not
-used until it is found again; an empty answer withdraws nothing, because a service that has lost
-its index answers like one that never had a scene.
+Scenes are merged by id, at the cost of what changed: a row stays as it is until another version
+of its item is found, and no item is decoded. A scene that a search no longer finds, although its
+answer covers the scene's time, is marked withdrawn and not used until it is found again; see
+`spans` for what an answer covers.
+
+The bytes of a table follow from the items in it and their marks alone, not from the searches and
+merges that led there.
 """
 
-import io
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import datetime
-from typing import Any
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from shapely import Polygon, to_wkb
 
 from estinel_assets.errors import BadInputError
-from estinel_assets.stac.bands import Provider
-from estinel_assets.stac.fields import as_list, as_number, as_numbers, as_text
-from estinel_assets.stac.geography import geometry_of
-from estinel_assets.stac.scene_columns import SCENE_COLUMNS, WITHDRAWN, scene_columns
-from estinel_assets.stac.scenes import Scene, parse_scene, version_stamp
-from estinel_assets.stac.source import StacItem, in_time_order, item_datetime, parse_instant
-
-ITEM = "estinel:item"
-"""Column: the item as the source gave it, as JSON."""
-
-_LARGEST_SIZE = 2**31
-_SIDES = ("xmin", "ymin", "xmax", "ymax")
-_TIME = pa.timestamp("us", tz="UTC")
-
-
-def _list_of(kind: pa.DataType) -> pa.DataType:
-    # Parquet's own name for it, so that a table that was read writes the same bytes again.
-    return pa.list_(pa.field("element", kind))
-
-
-_LINK = pa.struct(
-    [("href", pa.string()), ("rel", pa.string()), ("type", pa.string()), ("title", pa.string())]
+from estinel_assets.stac.scene_columns import VERSION, WITHDRAWN, version_text
+from estinel_assets.stac.scene_rows import (
+    ITEM,
+    TIME,
+    build_rows,
+    is_current,
+    item_text,
+    used_asset_keys,
+    with_asset_keys,
 )
-_ASSET = pa.struct(
-    [
-        ("href", pa.string()),
-        ("type", pa.string()),
-        ("title", pa.string()),
-        ("roles", _list_of(pa.string())),
-        ("proj:shape", _list_of(pa.int64())),
-        ("proj:transform", _list_of(pa.float64())),
-    ]
-)
-_CORE = (
-    ("type", pa.string()),
-    ("stac_version", pa.string()),
-    ("stac_extensions", _list_of(pa.string())),
-    ("id", pa.string()),
-    ("collection", pa.string()),
-    pa.field("geometry", pa.binary(), metadata={"ARROW:extension:name": "geoarrow.wkb"}),
-    ("bbox", pa.struct([(side, pa.float64()) for side in _SIDES])),
-    ("links", _list_of(_LINK)),
-)
-_TEXTS = (
-    "platform",
-    "grid:code",
-    "s2:processing_baseline",
-    "s2:datatake_id",
-    "s2:datastrip_id",
-)
-_PROPERTIES = (
-    ("datetime", _TIME),
-    ("created", _TIME),
-    ("updated", _TIME),
-    *((name, pa.string()) for name in _TEXTS),
-    ("eo:cloud_cover", pa.float64()),
-    ("proj:code", pa.string()),
-    (WITHDRAWN, pa.bool_()),
-    *SCENE_COLUMNS.items(),
-    (ITEM, pa.string()),
-)
-_GEO = {
-    "version": "1.1.0",
-    "primary_column": "geometry",
-    # Without `crs`, GeoParquet means longitude and latitude on WGS 84.
-    "columns": {
-        "geometry": {
-            "encoding": "WKB",
-            "geometry_types": [],
-            "covering": {"bbox": {side: ["bbox", side] for side in _SIDES}},
-        }
-    },
+from estinel_assets.stac.scenes import version_stamp
+from estinel_assets.stac.source import StacItem, in_time_order
+from estinel_assets.stac.spans import Span
+from estinel_assets.storage.tables import table_bytes
+
+_FRAME_COLUMNS = {
+    "id": "id",
+    "datetime": "datetime",
+    "platform": "estinel:platform",
+    "mgrs_tile": "estinel:mgrs_tile",
+    "datatake": "estinel:datatake",
+    "sensing_start": "estinel:sensing_start",
+    "baseline": "estinel:baseline",
+    "updated": VERSION,
+    "cloud_cover": "eo:cloud_cover",
+    "withdrawn": WITHDRAWN,
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """A table after a merge, and what the merge did to it."""
+
+    table: pa.Table
+    """Ordered by datetime then id."""
+    changed: bool
+    """Whether the table is another than before: only then it has to be stored."""
+    added: int
+    """Scenes that were not known."""
+    replaced: int
+    """Scenes of which another version, or another wording of the same version, was found."""
+    withdrawn: int
+    """Scenes that are withdrawn from now on."""
+    returned: int
+    """Scenes that were withdrawn and are used again; they may be among those replaced."""
 
 
 def table_path(site_id: str) -> str:
@@ -104,44 +79,49 @@ def table_path(site_id: str) -> str:
 
 
 def merge_items(
-    existing: pa.Table | None,
-    found: Iterable[StacItem],
-    *,
-    start: datetime,
-    end: datetime,
-    complete: bool = True,
-) -> pa.Table:
+    existing: pa.Table | None, found: Iterable[StacItem], *, covered: Sequence[Span]
+) -> Merge:
     """Bring a table up to date with what a search found.
 
     Args:
-        existing: the table so far, None where there is none.
-        found: the items of one search, each with id and datetime.
-        start: first instant that the search covered, timezone-aware.
-        end: last instant that it covered, included.
-        complete: whether the search is known to have given everything that matches.
+        existing: the table so far, None where there is none. It is not altered.
+        found: the items of one search, each with id, datetime and assets.
+        covered: spans in which the search found everything there is, and anything at all; ends
+            included, timezone-aware. See `spans.CombinedResult.covered`.
 
     Returns:
-        A table ordered by datetime then id. Of two versions of an item the one with the newer
-        stamp stays, the found one if they are equal. Scenes within the span that were not found
-        are withdrawn, if the search is complete and found anything at all.
+        The merged table. Of two versions of an item the one with the newer stamp stays, the found
+        one if they are equal. Scenes within a covered span that were not found are withdrawn,
+        unless nothing was found.
 
     Raises:
-        BadInputError: the span has no time zone, or the existing table is not ours.
+        BadInputError: a span has no time zone, or the existing table is not ours.
+        PermanentError: corrupt: an item has no id, or no datetime.
     """
-    if start.tzinfo is None or end.tzinfo is None:
-        raise BadInputError(f"the span {start} to {end} needs a time zone")
-    items = {item["id"]: (item, withdrawn) for item, withdrawn in _rows(existing)}
+    if any(instant.tzinfo is None for span in covered for instant in span):
+        raise BadInputError("a covered span has no time zone: give its ends one, such as UTC")
+    known, rebuilt = _known(existing)
     current = {item["id"]: item for item in found}
-    if complete and current:
-        for item_id, (item, _) in items.items():
-            instant = item_datetime(item)
-            if item_id not in current and instant is not None and start <= instant <= end:
-                items[item_id] = item, True
-    for item_id, item in current.items():
-        known = items[item_id][0] if item_id in items else item
-        items[item_id] = (known if _is_newer(known, item) else item), False
-    ordered = in_time_order(item for item, _ in items.values())
-    return _table([(item, items[item["id"]][1]) for item in ordered])
+    ids = known.column("id").to_pylist()
+    places = {item_id: place for place, item_id in enumerate(ids)}
+    before = _flags(known)
+    after = before.copy()
+    if current:
+        gone = [place for place in _within(known, covered) if ids[place] not in current]
+        after[gone] = True
+    after[[places[item_id] for item_id in current if item_id in places]] = False
+    added = [item for item_id, item in current.items() if item_id not in places]
+    replaced = _replacements(known, current, places)
+    table = _with_flags(known, after) if (after != before).any() else known
+    table = _with_items(table, added, replaced)
+    return Merge(
+        table=table,
+        changed=rebuilt or table is not known,
+        added=len(added),
+        replaced=len(replaced),
+        withdrawn=int((after & ~before).sum()),
+        returned=int((before & ~after).sum()),
+    )
 
 
 def read_items(
@@ -164,7 +144,7 @@ def read_items(
     items: list[StacItem] = []
     if table is not None and ids is not None:
         table = table.filter(pc.is_in(table.column("id"), pa.array(sorted(ids), pa.string())))
-    for item, withdrawn in _rows(table):
+    for item, withdrawn in _decoded(table):
         if not withdrawn:
             items.append(item)
         elif include_withdrawn:
@@ -172,40 +152,26 @@ def read_items(
     return items
 
 
-def scene_frame(table: pa.Table | None, provider: Provider | str) -> pd.DataFrame:
+def scene_frame(table: pa.Table) -> pd.DataFrame:
     """The scenes of a table, one row each, for people.
 
     Args:
-        table: of `merge_items`; None is empty.
-        provider: who offers the scenes.
+        table: of `merge_items`.
 
     Returns:
         Arrow-backed columns `id, datetime, platform, mgrs_tile, datatake, sensing_start,
         baseline, updated, cloud_cover, withdrawn`; times are UTC, cloud cover is in percent, the
         baseline reads as `05.10`.
     """
-    rows = [(parse_scene(item, provider), withdrawn) for item, withdrawn in _rows(table)]
-    columns = {
-        "id": pa.array([scene.id for scene, _ in rows], pa.string()),
-        "datetime": pa.array([scene.datetime for scene, _ in rows], _TIME),
-        "platform": pa.array([scene.platform for scene, _ in rows], pa.string()),
-        "mgrs_tile": pa.array([scene.mgrs_tile for scene, _ in rows], pa.string()),
-        "datatake": pa.array([scene.datatake for scene, _ in rows], pa.string()),
-        "sensing_start": pa.array([scene.sensing_start for scene, _ in rows], pa.string()),
-        "baseline": pa.array([_baseline_text(scene) for scene, _ in rows], pa.string()),
-        "updated": pa.array([scene.updated for scene, _ in rows], _TIME),
-        "cloud_cover": pa.array([scene.cloud_cover for scene, _ in rows], pa.float64()),
-        "withdrawn": pa.array([withdrawn for _, withdrawn in rows], pa.bool_()),
-    }
+    columns = {name: table.column(stored) for name, stored in _FRAME_COLUMNS.items()}
+    columns["updated"] = columns["updated"].cast(TIME)
     frame: pd.DataFrame = pa.table(columns).to_pandas(types_mapper=pd.ArrowDtype)
     return frame
 
 
 def encode_table(table: pa.Table) -> bytes:
     """The table as Parquet; equal tables give equal bytes."""
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    return buffer.getvalue()
+    return table_bytes(table)
 
 
 def decode_table(content: bytes) -> pa.Table:
@@ -220,7 +186,16 @@ def decode_table(content: bytes) -> pa.Table:
         raise BadInputError(f"the scene table cannot be read: {error}") from error
 
 
-def _rows(table: pa.Table | None) -> list[tuple[StacItem, bool]]:
+def _known(existing: pa.Table | None) -> tuple[pa.Table, bool]:
+    """The rows so far in the columns of today, and whether these had to be made."""
+    if existing is not None and is_current(existing.schema):
+        return existing, False
+    items = {item["id"]: (item, withdrawn) for item, withdrawn in _decoded(existing)}
+    ordered = in_time_order(item for item, _ in items.values())
+    return build_rows([items[item["id"]] for item in ordered]), True
+
+
+def _decoded(table: pa.Table | None) -> list[tuple[StacItem, bool]]:
     if table is None:
         return []
     if ITEM not in table.column_names or WITHDRAWN not in table.column_names:
@@ -235,80 +210,60 @@ def _rows(table: pa.Table | None) -> list[tuple[StacItem, bool]]:
     ]
 
 
-def _is_newer(known: StacItem, found: StacItem) -> bool:
-    before, now = version_stamp(known["properties"]), version_stamp(found["properties"])
-    return before is not None and now is not None and before > now
+def _flags(table: pa.Table) -> npt.NDArray[np.bool_]:
+    return np.array(table.column(WITHDRAWN).to_pylist(), dtype=np.bool_)
 
 
-def _baseline_text(scene: Scene) -> str | None:
-    return f"{scene.baseline[0]:02d}.{scene.baseline[1]:02d}" if scene.baseline else None
+def _with_flags(table: pa.Table, flags: npt.NDArray[np.bool_]) -> pa.Table:
+    place = table.schema.get_field_index(WITHDRAWN)
+    return table.set_column(place, table.schema.field(place), pa.array(flags, pa.bool_()))
 
 
-def _table(rows: Sequence[tuple[StacItem, bool]]) -> pa.Table:
-    # The columns are built here, not by stac_geoparquet, whose reader in 0.8 refuses a schema
-    # that it is given and otherwise infers one from whatever the items happen to hold.
-    keys = sorted({key for item, _ in rows for key in item["assets"]}) or ["visual"]
-    assets = pa.struct([(key, _ASSET) for key in keys])
-    schema = pa.schema([*_CORE, ("assets", assets), *_PROPERTIES])
-    documents = [_row(item, withdrawn=withdrawn) for item, withdrawn in rows]
-    columns = [
-        pa.array([document.get(column.name) for document in documents], column.type)
-        for column in schema
-    ]
-    described = {
-        b"geo": json.dumps(_GEO).encode(),
-        b"stac-geoparquet": json.dumps({"version": "1.0.0"}).encode(),
-    }
-    return pa.Table.from_arrays(columns, schema=schema.with_metadata(described))
+def _within(table: pa.Table, spans: Sequence[Span]) -> list[int]:
+    """The rows whose datetime is in one of the spans."""
+    instants = table.column("datetime")
+    inside = np.zeros(len(table), dtype=np.bool_)
+    for start, end in spans:
+        after = pc.greater_equal(instants, pa.scalar(start, TIME))
+        before = pc.less_equal(instants, pa.scalar(end, TIME))
+        inside |= np.array(pc.and_(after, before).to_pylist(), dtype=np.bool_)
+    return [int(place) for place in np.flatnonzero(inside)]
 
 
-def _row(item: StacItem, *, withdrawn: bool) -> dict[str, Any]:
-    """What stands in the columns, each value of its column's type or None."""
-    properties = item["properties"]
-    geometry = geometry_of(item) or Polygon()
-    epsg = properties.get("proj:epsg")
-    code = f"EPSG:{epsg}" if isinstance(epsg, int) else None
-    return {
-        "type": "Feature",
-        "stac_version": as_text(item.get("stac_version")),
-        "stac_extensions": [name for name in as_list(item.get("stac_extensions")) if as_text(name)],
-        "id": item["id"],
-        "collection": as_text(item.get("collection")),
-        "geometry": to_wkb(geometry, flavor="iso"),
-        "bbox": dict(zip(_SIDES, geometry.bounds, strict=True)) if not geometry.is_empty else None,
-        "links": [
-            {name: as_text(link.get(name)) for name in _LINK.names}
-            for link in as_list(item.get("links"))
-            if isinstance(link, Mapping)
-        ],
-        "assets": {
-            key: _asset(asset)
-            for key, asset in item["assets"].items()
-            if isinstance(asset, Mapping)
-        },
-        **{name: as_text(properties.get(name)) for name in _TEXTS},
-        "datetime": item_datetime(item),
-        "created": parse_instant(properties.get("created")),
-        "updated": parse_instant(properties.get("updated")),
-        "eo:cloud_cover": as_number(properties.get("eo:cloud_cover")),
-        "proj:code": as_text(properties.get("proj:code")) or code,
-        WITHDRAWN: withdrawn,
-        # The provider matters to assets only, of which these columns hold nothing.
-        **scene_columns(parse_scene(item, Provider.EARTH_SEARCH)),
-        ITEM: json.dumps(item, sort_keys=True, separators=(",", ":"), ensure_ascii=False),
-    }
+def _replacements(
+    table: pa.Table, current: dict[str, StacItem], places: dict[str, int]
+) -> dict[int, StacItem]:
+    """The found items that say something else than their rows and are not older, by row."""
+    versions, texts = table.column(VERSION), table.column(ITEM)
+    replacements = {}
+    for item_id, item in current.items():
+        place = places.get(item_id)
+        if place is None:
+            continue
+        version = versions[place].as_py()
+        stamp = version_text(version_stamp(item["properties"]))
+        older = version is not None and stamp is not None and stamp < version
+        if not older and texts[place].as_py() != item_text(item):
+            replacements[place] = item
+    return replacements
 
 
-def _asset(asset: Mapping[str, Any]) -> dict[str, Any]:
-    shape = [
-        int(size) if isinstance(size, int | float) and 0 < size < _LARGEST_SIZE else None
-        for size in as_list(asset.get("proj:shape"))
-    ]
-    return {
-        "href": as_text(asset.get("href")),
-        "type": as_text(asset.get("type")),
-        "title": as_text(asset.get("title")),
-        "roles": [role for role in as_list(asset.get("roles")) if as_text(role)],
-        "proj:shape": None if None in shape else shape,
-        "proj:transform": as_numbers(asset.get("proj:transform"), (6, 9)),
-    }
+def _with_items(
+    table: pa.Table, added: Sequence[StacItem], replaced: dict[int, StacItem]
+) -> pa.Table:
+    """A table with some rows more, and others in the place of some."""
+    if not added and not replaced:
+        return table
+    kept = table
+    if replaced:
+        stays = np.ones(len(table), dtype=np.bool_)
+        stays[list(replaced)] = False
+        kept = table.filter(pa.array(stays))
+    fresh = build_rows([(item, False) for item in (*replaced.values(), *added)])
+    # A key that only a replaced row had goes with it, as if it had never been there.
+    keys = used_asset_keys(kept) | used_asset_keys(fresh)
+    joined = pa.concat_tables([with_asset_keys(part, keys) for part in (kept, fresh)])
+    order = pc.sort_indices(joined, sort_keys=[("datetime", "ascending"), ("id", "ascending")])
+    if order.equals(pa.array(np.arange(len(joined)), order.type)):
+        return joined
+    return joined.combine_chunks().take(order)
