@@ -6,9 +6,13 @@ import dagster as dg
 from dagster_aws.s3 import S3Resource
 
 from estinel_assets.imagery.assets import ASSETS as IMAGERY_ASSETS
+from estinel_assets.imagery.checks import CHECK_JOBS as IMAGERY_CHECK_JOBS
+from estinel_assets.imagery.checks import CHECK_SCHEDULES as IMAGERY_CHECK_SCHEDULES
+from estinel_assets.imagery.checks import CHECKS as IMAGERY_CHECKS
 from estinel_assets.imagery.jobs import JOBS as IMAGERY_JOBS
 from estinel_assets.imagery.sensors import SCHEDULES as IMAGERY_SCHEDULES
 from estinel_assets.imagery.sensors import SENSORS as IMAGERY_SENSORS
+from estinel_assets.orchestration.alerts import alert_on_failed_check, alert_on_failed_run
 from estinel_assets.orchestration.io_managers import JsonIOManager, ParquetIOManager
 from estinel_assets.orchestration.resources import (
     ScenesResource,
@@ -37,9 +41,14 @@ def build_definitions(
     }
     return dg.Definitions(
         assets=IMAGERY_ASSETS,
-        jobs=IMAGERY_JOBS,
-        schedules=IMAGERY_SCHEDULES,
-        sensors=IMAGERY_SENSORS,
+        asset_checks=IMAGERY_CHECKS,
+        jobs=[*IMAGERY_JOBS, *IMAGERY_CHECK_JOBS],
+        schedules=[*IMAGERY_SCHEDULES, *IMAGERY_CHECK_SCHEDULES],
+        sensors=[
+            *IMAGERY_SENSORS,
+            alert_on_failed_run,
+            alert_on_failed_check(IMAGERY_CHECK_JOBS),
+        ],
         resources={**resources, **(resource_overrides or {})},
         executor=dg.in_process_executor,
     )

@@ -7,7 +7,17 @@ import typer
 from typer.main import get_command
 
 from estinel_assets import __version__
-from estinel_assets.cli import config, demo, doctor, outcomes, reprocess, sites, stac, update
+from estinel_assets.cli import (
+    config,
+    demo,
+    doctor,
+    markers,
+    outcomes,
+    reprocess,
+    sites,
+    stac,
+    update,
+)
 from estinel_assets.cli.entry import RootCommand
 from estinel_assets.cli.session import Session
 
@@ -66,6 +76,7 @@ app.add_typer(config.app, name="config")
 app.add_typer(outcomes.app, name="outcomes")
 # Product lines: what is special to one of them.
 app.add_typer(demo.app, name="demo")
+app.add_typer(markers.app, name="markers")
 app.add_typer(sites.app, name="sites")
 app.add_typer(stac.app, name="stac")
 

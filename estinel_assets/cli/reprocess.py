@@ -1,7 +1,9 @@
 """`estinel reprocess`: make outcomes again, chosen by reason, status, key or time."""
 
+import logging
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -18,11 +20,14 @@ from estinel_assets.cli.output import Table
 from estinel_assets.cli.products import ProductOption, open_outcomes, product_line
 from estinel_assets.cli.progress import progress
 from estinel_assets.cli.session import JsonOption, Session, dagster_home, needs_extra
+from estinel_assets.errors import AbortedError
 
 if TYPE_CHECKING:
     from estinel_assets.outcomes.book import OutcomeBook
     from estinel_assets.outcomes.paths import Key
     from estinel_assets.outcomes.record import Outcome
+
+log = logging.getLogger(__name__)
 
 
 def reprocess(
@@ -40,7 +45,8 @@ def reprocess(
 ) -> None:
     """Make chosen outcomes again, whatever they say now; their attempts start anew.
 
-    Exit codes: 0 done, 1 some ended with a fault, 2 all did, 6 nothing was chosen.
+    Exit codes: 0 done, 1 some ended with a fault, 2 all did, 5 stopped, 6 nothing was
+    chosen.
     """
     from estinel_assets.outcomes.reason import parse_reason
 
@@ -56,51 +62,75 @@ def reprocess(
         raise NothingToDoError(
             "no outcome is chosen; `estinel outcomes list` shows those there are"
         )
-    went = _run(session, product, book, [outcome.key for outcome in chosen])
+    ended, errors = _run(session, product, book, [outcome.key for outcome in chosen])
     rows = [
-        {**document, "now": went.get(outcome.key)}
+        {**document, "now": ended[outcome.key].reason, "made": ended[outcome.key].made}
         for document, outcome in zip(_documents(chosen), chosen, strict=True)
     ]
-    faults = sum(parse_reason(line.reasons, now).fault for now in went.values())
+    by_reason = Counter(one.reason for one in ended.values() if one.reason is not None)
     session.show(
-        {"reprocessed": rows, "by_reason": dict(sorted(Counter(went.values()).items()))},
+        {"reprocessed": rows, "by_reason": dict(sorted(by_reason.items())), "errors": errors},
         lambda: Table(
             ("key", "was", "now"), [(row["key"], row["reason"], row["now"]) for row in rows]
         ),
     )
-    raise typer.Exit(int(exit_code_of_counts(len(went) - faults, faults)))
+    for error in errors:
+        log.error("%s", error)
+    failed = sum(
+        one.left_over or (one.reason is not None and parse_reason(line.reasons, one.reason).fault)
+        for one in ended.values()
+    )
+    raise typer.Exit(int(exit_code_of_counts(len(ended) - failed, failed)))
+
+
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """What became of a key."""
+
+    reason: str | None
+    """As it stands now; None where there is no outcome any more."""
+    made: bool
+    """Whether it was made again; a key that the source no longer offers is left as it is."""
+    left_over: bool
+    """Whether it was not, because its run failed."""
 
 
 def _run(
     session: Session, product: str, book: "OutcomeBook", keys: "Sequence[Key]"
-) -> "dict[Key, str]":
+) -> "tuple[dict[Key, _Ended], list[str]]":
+    """Make the keys again; what became of each, and what went wrong beyond their reasons."""
     home = dagster_home()
     with needs_extra(product):
         from estinel_assets.build import build_definitions
-    from estinel_assets.errors import EstinelError
     from estinel_assets.orchestration.by_reason import MOST_KEYS
     from estinel_assets.orchestration.in_process import open_instance, run_job
     from estinel_assets.outcomes.paths import encode_key
 
     defs = build_definitions(config_file=str(session.config) if session.config else None)
     runs = [keys[start : start + MOST_KEYS] for start in range(0, len(keys), MOST_KEYS)]
-    with open_instance(home) as instance, progress("Runs", total=len(runs)) as step:
-        for number, part in enumerate(runs, start=1):
-            config = {
-                "ops": {"reprocess_keys": {"config": {"keys": [encode_key(key) for key in part]}}}
-            }
-            done = run_job(defs, instance, f"reprocess_{product}", config=config)
-            if not done.success and not _touched(book, part, done.run_id):
-                raise EstinelError(f"run {done.run_id} failed before any outcome: {done.error}")
-            step(f"{len(part)} keys ({number})")
-    return {
-        outcome.key: outcome.reason for key in keys if (outcome := book.ledger.get(key)) is not None
-    }
-
-
-def _touched(book: "OutcomeBook", keys: "Sequence[Key]", run_id: str) -> bool:
-    records = (book.ledger.get(key) for key in keys)
-    return any(record is not None and record.run_id == run_id for record in records)
+    ended: dict[Key, _Ended] = {}
+    errors: list[str] = []
+    try:
+        with open_instance(home) as instance, progress("Runs", total=len(runs)) as step:
+            for number, part in enumerate(runs, start=1):
+                encoded = {"keys": [encode_key(key) for key in part]}
+                config = {"ops": {"reprocess_keys": {"config": encoded}}}
+                done = run_job(defs, instance, f"reprocess_{product}", config=config)
+                now = {key: book.ledger.get(key) for key in part}
+                made = {key for key, one in now.items() if one and one.run_id == done.run_id}
+                unmade = not done.success and not made.issuperset(part)
+                if unmade:
+                    errors.append(f"run {done.run_id} left keys as they were: {done.error}")
+                for key, one in now.items():
+                    reason = None if one is None else one.reason
+                    ended[key] = _Ended(reason, key in made, unmade and key not in made)
+                step(f"{len(part)} keys ({number})")
+    except KeyboardInterrupt:
+        raise AbortedError(
+            f"stopped after {len(ended)} of {len(keys)} keys; what was made again stands, and "
+            "`estinel outcomes list` shows it"
+        ) from None
+    return ended, errors
 
 
 def _documents(outcomes: "Sequence[Outcome]") -> list[dict[str, Any]]:

@@ -371,6 +371,10 @@ def _image_outputs(
     shown = preview(made, imagery.site, imagery.store, imagery.settings.stac.collection)
     if shown is not None:
         summary["preview"] = dg.MetadataValue.md(shown)
+    newest = made.newest_image()
+    if newest is not None:
+        # Outputs end with the STAC item, which links to everything else.
+        summary["newest_item"] = dg.MetadataValue.path(newest.outputs[-1])
     for product in Product:
         if product in products:
             frame = days_frame(

@@ -52,9 +52,13 @@ class SiteFacts:
     """Days that a run would make now."""
     start: date
     """Days before it do not count."""
+    first_day: date
+    """The first day that a search would cover whole now."""
     max_attempts: int
     search: IndexRow | None
     """Outcome of the last search; None where there was none."""
+    searched_from_marker: bool
+    """The last search asked for every day from the marker on, so that the marker may move."""
     standing: frozenset[date]
     """Days whose images stand, by the ledger."""
     listed: frozenset[date] | None
@@ -133,7 +137,12 @@ def site_health(facts: SiteFacts, now: datetime) -> SiteHealth:
     """
     known = [day for day in facts.state.known_days() if day >= facts.start]
     marker = facts.marker.marker
-    finished = last_finished_day(facts.state, start=facts.start, max_attempts=facts.max_attempts)
+    finished = last_finished_day(
+        facts.state,
+        start=facts.start,
+        first_day=facts.first_day,
+        max_attempts=facts.max_attempts,
+    )
     age = marker_age_days(marker, facts.newest_day)
     if marker is None and known and facts.newest_day is not None:
         age = max((facts.newest_day - known[0]).days + 1, 0)
@@ -182,26 +191,34 @@ def marker_status(stored: StoredMarker, newest: date | None) -> MarkerStatus:
 def count_days(state: SiteState, known: Sequence[date], planned: frozenset[date]) -> DayCounts:
     """Put each known day where it belongs.
 
+    Days before the first one that has an outcome, is adopted or is planned do not count: a search
+    returns a part of the day before it begins, too.
+
     Args:
         state: what is known of the site.
-        known: its days.
+        known: its days, oldest first.
         planned: those that a run would make now.
     """
+    outcomes = [day for day in known if day in state.outcomes]
     without = [day for day in known if day not in state.outcomes]
     adopted = [day for day in without if state.adopts(day)]
-    awaited = [day for day in without if not state.adopts(day) and day in planned]
-    accounted = {*adopted, *awaited}
+    awaited = [day for day in without if day in planned and not state.adopts(day)]
+    accounted = {*outcomes, *adopted, *awaited}
+    begin = min(accounted, default=date.max)
+    unaccounted = tuple(day for day in without if day > begin and day not in accounted)
     return DayCounts(
-        known=len(known),
-        outcomes=len(known) - len(without),
+        known=len(accounted) + len(unaccounted),
+        outcomes=len(outcomes),
         adopted=len(adopted),
         planned=len(awaited),
-        unaccounted=tuple(day for day in without if day not in accounted),
+        unaccounted=unaccounted,
     )
 
 
 def _marker_due(facts: SiteFacts, finished: date | None) -> str | None:
     marker = facts.marker.marker
+    if not facts.searched_from_marker:
+        finished = None
     if marker is None:
         return f"last_solarday {finished.isoformat()}" if finished is not None else None
     if finished is not None and finished > marker.last_solarday:

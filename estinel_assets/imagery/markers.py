@@ -22,6 +22,9 @@ from estinel_assets.storage.port import ObjectStore
 MARKERS = "markers"
 ADOPTED = "adopted"
 
+# Beyond these years a marker is a slip, and days could not be counted back from it.
+_FIRST_YEAR, _LAST_YEAR = 1970, 2999
+
 
 @dataclass(frozen=True, slots=True)
 class Marker:
@@ -84,7 +87,7 @@ def read_marker(store: ObjectStore, site_id: str) -> StoredMarker:
         return StoredMarker(None, None)
     try:
         return StoredMarker(_parse(load_json(stored.data), site_id), stored.meta.etag)
-    except (StoreError, KeyError, TypeError, ValueError) as error:
+    except (StoreError, KeyError, TypeError, ValueError, OverflowError) as error:
         problem = (
             f"{store.uri(marker_path(site_id))} is no marker ({type(error).__name__}: {error})"
         )
@@ -175,13 +178,24 @@ def _says(marker: Marker) -> tuple[object, ...]:
 def _parse(document: Any, site_id: str) -> Marker:
     if document["SITE_ID"] != site_id:
         raise ValueError(f"it is of {document['SITE_ID']!r}")
+    last_solarday = date.fromisoformat(document["last_solarday"])
+    if not _FIRST_YEAR <= last_solarday.year <= _LAST_YEAR:
+        raise ValueError(f"no scene was ever sensed on {last_solarday}")
     updated = datetime.fromisoformat(document["last_updated"])
+    updated = updated if updated.tzinfo else updated.replace(tzinfo=UTC)
     total = document.get("n_images_total")
     return Marker(
         site_id=site_id,
-        location=str(document["location"]),
-        last_solarday=date.fromisoformat(document["last_solarday"]),
-        last_updated=updated if updated.tzinfo else updated.replace(tzinfo=UTC),
+        location=_text(document["location"]),
+        last_solarday=last_solarday,
+        last_updated=updated.astimezone(UTC),
         n_images=int(document["n_images"]),
         n_images_total=None if total is None else int(total),
     )
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{value!r} is no text")
+    value.encode()  # a lone surrogate could be read, but not written again
+    return value

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from estinel_assets.compute import Engine
-from estinel_assets.errors import UnitError
+from estinel_assets.errors import EstinelError, UnitError
 from estinel_assets.imagery.composites import SceneReader
 from estinel_assets.imagery.reasons import SEARCH_KEY, ImageryReason
 from estinel_assets.imagery.site_finish import finish, first_day_to_ask, open_marker
@@ -51,12 +51,24 @@ class Reprocessing:
 
         Yields:
             Each site as it is done.
+
+        Raises:
+            EstinelError: some sites could not be worked on; it says why, after all the others are
+                done.
         """
         by_site: dict[str, set[str]] = {}
         for site_id, last in keys:
             by_site.setdefault(site_id, set()).add(last)
+        problems: dict[str, EstinelError] = {}
         for site_id, lasts in sorted(by_site.items()):
-            yield self._site(self.open_site(site_id), lasts)
+            try:
+                done = self._site(self.open_site(site_id), lasts)
+            except EstinelError as error:
+                problems[site_id] = error
+            else:
+                yield done
+        if problems:
+            raise _left_over(problems)
 
     def _site(self, imagery: SiteImagery, lasts: set[str]) -> SiteReprocessed:
         site_id = imagery.site.site_id
@@ -84,3 +96,13 @@ class Reprocessing:
             imagery.search(self.source, first_day)
         except UnitError:
             return  # its outcome says why, and the caller reads outcomes
+
+
+def _left_over(problems: Mapping[str, EstinelError]) -> EstinelError:
+    """What to raise for sites that could not be worked on."""
+    errors = list(problems.values())
+    if len(errors) == 1:
+        return errors[0]
+    shown = "; ".join(f"{site_id}: {error}" for site_id, error in list(problems.items())[:10])
+    more = f"; and {len(errors) - 10} more" if len(errors) > 10 else ""
+    return EstinelError(f"{len(errors)} sites could not be worked on: {shown}{more}")

@@ -1,9 +1,10 @@
-"""When a site asks for a run: what there is to do, and how often it was tried already. Pure."""
+"""When a sensor asks for a run: what there is to do, and how often it was tried already. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from hashlib import sha256
+from itertools import takewhile
 
 from estinel_assets.imagery.plan import PlannedDay
 from estinel_assets.outcomes.rules import RetryRule
@@ -11,13 +12,23 @@ from estinel_assets.outcomes.rules import RetryRule
 BOOTSTRAP = "bootstrap"
 """Content of a site's first run, which needs no search to be known as necessary."""
 
+ORPHAN_AGE = timedelta(minutes=10)
+"""A run that nobody ends and that holds nothing counts as dead after this time.
+
+Dagster notices when a run's process dies, but not when the whole host or a run of the command line
+does: it calls them started for ever.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class EarlierRun:
-    """A run that was started for a site's content before."""
+    """A run that was started for some content before."""
 
     finished_at: datetime | None
     """When it ended, UTC; None while it is queued or goes on."""
+    success: bool = False
+    content: str = ""
+    """What it was started for."""
 
 
 def content_of(plan: Iterable[PlannedDay]) -> str | None:
@@ -27,7 +38,12 @@ def content_of(plan: Iterable[PlannedDay]) -> str | None:
         plan: a site's.
     """
     rows = [(day.day.isoformat(), day.fingerprint, day.attempt) for day in plan]
-    return sha256(repr(sorted(rows)).encode()).hexdigest()[:16] if rows else None
+    return digest(sorted(rows)) if rows else None
+
+
+def digest(content: object) -> str:
+    """A short name for content, by its `repr`."""
+    return sha256(repr(content).encode()).hexdigest()[:16]
 
 
 def attempt_to_request(
@@ -52,3 +68,55 @@ def attempt_to_request(
     if ended and max(ended) + retry.pause(len(ended)) > now:
         return None
     return len(ended) + 1
+
+
+def needs_run(content: str, runs: Sequence[EarlierRun], now: datetime, retry: RetryRule) -> bool:
+    """Whether to ask for a run now that brings something into step with its content.
+
+    Content may come back (a table of sites is changed, and changed back), and is then worth
+    another run although one has succeeded with it before.
+
+    Args:
+        content: what it should be in step with now.
+        runs: the runs before, for any content, the newest first.
+        now: the time, aware.
+        retry: how often and with which pauses a run that failed is asked for again.
+
+    Returns:
+        False where the last run did it, while a run goes on, during a pause, or when all attempts
+        are used up.
+    """
+    if any(run.finished_at is None for run in runs):
+        return False
+    if runs and runs[0].content == content and runs[0].success:
+        return False
+    failed = list(takewhile(lambda run: run.content == content and not run.success, runs))
+    return attempt_to_request(failed, now, retry) is not None
+
+
+def is_orphan(started_at: datetime, now: datetime, *, held: bool) -> bool:
+    """Whether a run that is said to go on has in truth lost its process.
+
+    Args:
+        started_at: when it started, aware.
+        now: the time, aware.
+        held: whether somebody holds what it works on.
+    """
+    return not held and now - started_at >= ORPHAN_AGE
+
+
+def turn_of(names: Iterable[str], cursor: str, most: int) -> tuple[list[str], bool]:
+    """What a tick looks at.
+
+    Args:
+        names: all there are.
+        cursor: the last one that was looked at; empty at the beginning of a round.
+        most: how many a tick looks at.
+
+    Returns:
+        The names after the cursor, in order, and whether they end the round. Where none is left
+        after the cursor, a new round begins.
+    """
+    ordered = sorted(names)
+    left = [name for name in ordered if name > cursor] or ordered
+    return left[:most], len(left) <= most

@@ -1,102 +1,130 @@
 """Imagery's sensors and its schedule: thin, a pure difference each."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from hashlib import sha256
+from typing import Any
 
 import dagster as dg
 
-from estinel_assets.errors import EstinelError
+from estinel_assets.errors import EstinelError, LeaseError
 from estinel_assets.imagery.jobs import build_web_catalog, refresh_sites, update_site
 from estinel_assets.imagery.layout import FRAGMENTS
-from estinel_assets.imagery.opening import open_site
+from estinel_assets.imagery.opening import open_site, utc_now
+from estinel_assets.imagery.reasons import IMAGERY
 from estinel_assets.imagery.requests import (
     BOOTSTRAP,
     EarlierRun,
     attempt_to_request,
     content_of,
+    digest,
+    is_orphan,
+    needs_run,
+    turn_of,
 )
 from estinel_assets.imagery.site_finish import preview_plan, was_never_run
+from estinel_assets.imagery.site_imagery import SiteImagery
 from estinel_assets.imagery.sites import sites_of
 from estinel_assets.orchestration.partitions import SITES
-from estinel_assets.orchestration.resources import ScenesResource, SettingsResource, StoreResource
+from estinel_assets.orchestration.resources import SettingsResource, StoreResource
+from estinel_assets.outcomes.book import LEASE_FOLDER
+from estinel_assets.outcomes.paths import encode_key
 from estinel_assets.outcomes.rules import RetryRule
+from estinel_assets.settings import Settings
+from estinel_assets.stac.search import StacApiSource
+from estinel_assets.stac.source import SceneSource
+from estinel_assets.storage.lease import lease_is_live
+from estinel_assets.storage.port import ObjectStore
+from estinel_assets.transport import RetryPolicy
 
 SITES_A_TICK = 20
-TICK_S = 40.0
-"""Dagster gives a tick 60 s; one more search must fit in what is left."""
+TICK_S = 35.0
+"""Time after which a tick looks at no further site. Dagster ends a tick after 60 s, and would then
+repeat it from where it began."""
+SEARCH_S = 15.0
+"""Longest time for the search of one site, so that the last one of a tick still fits in."""
 CONTENT_TAG = "estinel/content"
 PARTITION_TAG = "dagster/partition"
+SENSOR_TAG = "dagster/sensor_name"
+RUNS_LOOKED_AT = 20
+WAITING = {dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED}
+"""Runs that nobody works on yet; Dagster's run monitoring ends those that never start."""
+UNFINISHED = [
+    *WAITING,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
 
 
 @dg.sensor(job=refresh_sites, minimum_interval_seconds=300)
-def sites_sensor(settings: SettingsResource, store: StoreResource) -> dg.RunRequest | dg.SkipReason:
+def sites_sensor(
+    context: dg.SensorEvaluationContext, settings: SettingsResource, store: StoreResource
+) -> dg.RunRequest | dg.SkipReason:
     """Asks for `refresh_sites` when the table of sites changed."""
-    loaded = settings.load()
     try:
+        loaded = settings.load()
         sites = sites_of(loaded, store.open())
     except EstinelError as error:
         return dg.SkipReason(f"the table of sites is not usable: {error}")
-    content = repr((sites, loaded.imagery.window_rule)).encode()
-    return dg.RunRequest(run_key=f"sites-{sha256(content).hexdigest()[:16]}")
+    content = digest((sites, loaded.imagery.window_rule))
+    return _in_step(context, "sites", content, _retry_rule(loaded))
 
 
 @dg.sensor(job=build_web_catalog, minimum_interval_seconds=60)
-def web_catalog_sensor(store: StoreResource) -> dg.RunRequest | dg.SkipReason:
+def web_catalog_sensor(
+    context: dg.SensorEvaluationContext, settings: SettingsResource, store: StoreResource
+) -> dg.RunRequest | dg.SkipReason:
     """Asks for `build_web_catalog` when a site's part of the catalogue changed."""
-    fragments = sorted((meta.path, meta.etag) for meta in store.open().list(FRAGMENTS))
+    try:
+        retry = _retry_rule(settings.load())
+        fragments = sorted((meta.path, meta.etag) for meta in store.open().list(FRAGMENTS))
+    except EstinelError as error:
+        return dg.SkipReason(f"the parts of the catalogue cannot be listed: {error}")
     if not fragments:
         return dg.SkipReason("no site has a part of the catalogue yet")
-    return dg.RunRequest(run_key=f"catalog-{sha256(repr(fragments).encode()).hexdigest()[:16]}")
+    return _in_step(context, "catalog", digest(fragments), retry)
 
 
 @dg.sensor(job=update_site, minimum_interval_seconds=600)
 def new_imagery_sensor(
-    context: dg.SensorEvaluationContext,
-    settings: SettingsResource,
-    store: StoreResource,
-    scenes: ScenesResource,
-) -> dg.SensorResult:
-    """Asks for a run of each site that has something to make.
+    context: dg.SensorEvaluationContext, settings: SettingsResource, store: StoreResource
+) -> dg.SensorResult | dg.SkipReason:
+    """Asks for a run of each site that has something to make and none going on.
 
     A tick looks at some sites and goes on from there at the next one.
     """
-    loaded, opened = settings.load(), store.open()
-    source = scenes.open_source()
-    at = loaded.outcomes
-    retry = RetryRule(at.max_attempts, at.backoff_s, at.backoff_max_s)
-    sites = sorted(sites_of(loaded, opened), key=lambda site: site.site_id)
-    present = set(context.instance.get_dynamic_partitions(str(SITES.name)))
-    began, requests, problems, last = time.monotonic(), [], [], context.cursor or ""
-    turn = [site for site in sites if site.site_id > last] or sites
-    for site in [site for site in turn if site.site_id in present][:SITES_A_TICK]:
-        if time.monotonic() - began > TICK_S:
+    try:
+        loaded, opened = settings.load(), store.open()
+        known = {site.site_id: site for site in sites_of(loaded, opened)}
+        busy = busy_sites(context.instance, opened, utc_now())
+    except EstinelError as error:
+        return dg.SkipReason(f"no site was looked at: {error}")
+    present = known.keys() & set(context.instance.get_dynamic_partitions(str(SITES.name)))
+    began = time.monotonic()
+    source, search_began = _bounded_source(loaded)
+    requests: list[dg.RunRequest] = []
+    problems: list[str] = []
+    turn, done = turn_of(present, context.cursor or "", SITES_A_TICK)
+    last = context.cursor or ""
+    for number, site_id in enumerate(turn):
+        if number and time.monotonic() - began > TICK_S:
+            done = False
             break
-        last = site.site_id
+        last = site_id
+        if site_id in busy:
+            continue
+        search_began()
         try:
-            imagery = open_site(site, loaded, opened, "sensor")
-            content = (
-                BOOTSTRAP if was_never_run(imagery) else content_of(preview_plan(imagery, source))
-            )
+            imagery = open_site(known[site_id], loaded, opened, "sensor")
+            request = _request_for(context.instance, imagery, source)
         except EstinelError as error:
-            problems.append(f"{site.location}: {error}")
+            problems.append(f"{known[site_id].location}: {error}")
             continue
-        if content is None:
-            continue
-        earlier = list(_earlier_runs(context.instance, site.site_id, content))
-        attempt = attempt_to_request(earlier, datetime.now(UTC), retry)
-        if attempt is not None:
-            requests.append(
-                dg.RunRequest(
-                    run_key=f"{site.site_id}-{content}-{attempt}",
-                    partition_key=site.site_id,
-                    tags={CONTENT_TAG: content},
-                )
-            )
+        requests += [request] if request else []
     for problem in problems:
         context.log.warning(problem)
-    done = not turn or last == turn[-1].site_id
     return dg.SensorResult(
         run_requests=requests,
         skip_reason=None if requests else "; ".join(problems) or "no site has anything to make",
@@ -104,21 +132,148 @@ def new_imagery_sensor(
     )
 
 
-def _earlier_runs(instance: dg.DagsterInstance, site_id: str, content: str) -> Iterator[EarlierRun]:
+def busy_sites(instance: dg.DagsterInstance, store: ObjectStore, now: datetime) -> set[str]:
+    """The sites that have a run waiting or going on, whoever asked for it.
+
+    Args:
+        instance: knows the runs.
+        store: holds the leases, which tell whether a run that is called started still lives.
+        now: the time, aware.
+    """
+    runs = instance.get_run_records(dg.RunsFilter(job_name=update_site.name, statuses=UNFINISHED))
+    return {
+        site_id
+        for record in runs
+        if (site_id := record.dagster_run.tags.get(PARTITION_TAG))
+        and _ended_at(record, store, site_id, now) is None
+    }
+
+
+def _request_for(
+    instance: dg.DagsterInstance, imagery: SiteImagery, source: SceneSource
+) -> dg.RunRequest | None:
+    """The run that a site needs now; None where it needs none, or has to wait.
+
+    Raises:
+        EstinelError: its search failed, or the store refused.
+    """
+    site_id, now = imagery.site.site_id, imagery.run.clock()
+    content = BOOTSTRAP if was_never_run(imagery) else content_of(preview_plan(imagery, source))
+    if content is None:
+        return None
     filters = dg.RunsFilter(
         job_name=update_site.name, tags={PARTITION_TAG: site_id, CONTENT_TAG: content}
     )
-    for record in instance.get_run_records(filters):
-        ended = record.end_time if record.dagster_run.is_finished else None
-        yield EarlierRun(datetime.fromtimestamp(ended, UTC) if ended is not None else None)
+    earlier = [
+        EarlierRun(_ended_at(record, imagery.store, site_id, now))
+        for record in instance.get_run_records(filters)
+    ]
+    attempt = attempt_to_request(earlier, now, imagery.retry)
+    if attempt is None:
+        return None
+    return dg.RunRequest(
+        run_key=f"{site_id}-{content}-{attempt}",
+        partition_key=site_id,
+        tags={CONTENT_TAG: content},
+    )
+
+
+def _in_step(
+    context: dg.SensorEvaluationContext, what: str, content: str, retry: RetryRule
+) -> dg.RunRequest | dg.SkipReason:
+    """Ask for a run that brings something into step with its content, unless the last one did."""
+    now = utc_now()
+    filters = dg.RunsFilter(tags={SENSOR_TAG: context.sensor_name})
+    runs = [
+        EarlierRun(
+            _ended_at(record, None, "", now),
+            record.dagster_run.is_success,
+            record.dagster_run.tags.get(CONTENT_TAG, ""),
+        )
+        for record in context.instance.get_run_records(filters, limit=RUNS_LOOKED_AT)
+    ]
+    if not needs_run(content, runs, now, retry):
+        return dg.SkipReason(f"{what} {content} is done, under way, or waits for another attempt")
+    # Older runs than those looked at count, too: a run key works once.
+    count = context.instance.get_runs_count(
+        dg.RunsFilter(tags={SENSOR_TAG: context.sensor_name, CONTENT_TAG: content})
+    )
+    return dg.RunRequest(run_key=f"{what}-{content}-{count + 1}", tags={CONTENT_TAG: content})
+
+
+def _ended_at(
+    record: dg.RunRecord, store: ObjectStore | None, site_id: str, now: datetime
+) -> datetime | None:
+    """When a run ended; None while it goes on. One that lost its process ended when it began.
+
+    Args:
+        record: the run.
+        store: holds the lease of the site that it works on; None where it needs none.
+        site_id: the site.
+        now: the time, aware.
+    """
+    run = record.dagster_run
+    if run.is_finished:
+        return datetime.fromtimestamp(record.end_time or record.update_timestamp.timestamp(), UTC)
+    if run.status in WAITING:
+        return None
+    began = record.start_time or record.create_timestamp.timestamp()
+    started_at = datetime.fromtimestamp(began, UTC)
+    if not is_orphan(started_at, now, held=False):
+        return None
+    return None if store is not None and _is_held(store, site_id) else started_at
+
+
+def _is_held(store: ObjectStore, site_id: str) -> bool:
+    path = f"{LEASE_FOLDER}/{IMAGERY.product}/{encode_key((site_id,))}.json"
+    try:
+        return lease_is_live(store, path) is True
+    except LeaseError:  # not readable as a lease: the run will say so
+        return False
+
+
+def _retry_rule(settings: Settings) -> RetryRule:
+    at = settings.outcomes
+    return RetryRule(at.max_attempts, at.backoff_s, at.backoff_max_s)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bounded(RetryPolicy):
+    """A policy under which all requests of one search share one deadline."""
+
+    ends_at: Callable[[], float] = lambda: float("inf")
+
+    def run(self, request: Callable[[float], Any], **named: Any) -> Any:
+        left = max(self.ends_at() - self.clock(), 0.0)
+        policy = RetryPolicy(self.attempts, self.backoff_s, self.backoff_max_s, left)
+        return policy.run(request, **named)
+
+
+def _bounded_source(settings: Settings) -> tuple[SceneSource, Callable[[], None]]:
+    """The STAC API, asked with less patience than a run has; and what starts a search's time."""
+    ends_at = 0.0
+
+    def search_begins() -> None:
+        nonlocal ends_at
+        ends_at = time.monotonic() + min(SEARCH_S, settings.transport.deadline_s)
+
+    at = settings.transport
+    policy = _Bounded(
+        at.attempts, at.backoff_s, at.backoff_max_s, at.deadline_s, ends_at=lambda: ends_at
+    )
+    return StacApiSource.from_settings(settings.stac, at, policy=policy), search_begins
 
 
 @dg.schedule(job=update_site, cron_schedule="15 3 * * *", execution_timezone="UTC")
-def daily_update(context: dg.ScheduleEvaluationContext) -> Iterator[dg.RunRequest]:
-    """A run for every site, once a day: a safety net under the sensor."""
-    day = context.scheduled_execution_time.date().isoformat()
+def daily_update(
+    context: dg.ScheduleEvaluationContext, store: StoreResource
+) -> Iterator[dg.RunRequest]:
+    """A run for every site that has none going on, once a day: a safety net under the sensor."""
+    busy = busy_sites(context.instance, store.open(), utc_now())
     for site_id in sorted(context.instance.get_dynamic_partitions(str(SITES.name))):
-        yield dg.RunRequest(run_key=f"daily-{day}-{site_id}", partition_key=site_id)
+        if site_id not in busy:
+            # Dagster adds the time of the tick.
+            yield dg.RunRequest(run_key=site_id, partition_key=site_id)
 
 
 SENSORS = [sites_sensor, web_catalog_sensor, new_imagery_sensor]

@@ -21,9 +21,11 @@ from estinel_assets.imagery.plan import (
     outcomes_by_day,
     plan_days,
 )
-from estinel_assets.imagery.site_imagery import SiteImagery
+from estinel_assets.imagery.reasons import SEARCH_KEY
+from estinel_assets.imagery.site_imagery import FIRST_DAY, SiteImagery
 from estinel_assets.imagery.solardays import SolarDay
 from estinel_assets.logs import get_logger
+from estinel_assets.outcomes.record import Outcome
 from estinel_assets.stac.source import SceneSource
 
 log = get_logger(__name__)
@@ -102,8 +104,21 @@ def first_day_to_ask(imagery: SiteImagery, marker: Marker | None, since: date | 
     if marker is None:
         return at.start
     # At most to the marker itself: the day after it is asked for in any case.
-    again = timedelta(days=at.rescan_days)
-    return max(at.start, marker.last_solarday + timedelta(days=1) - again)
+    return max(at.start, _day_after(imagery, marker) - timedelta(days=at.rescan_days))
+
+
+def _day_after(imagery: SiteImagery, marker: Marker | None) -> date:
+    """The first solar day that a marker does not call done."""
+    if marker is None:
+        return imagery.settings.imagery.start
+    return _reached(imagery, marker) + timedelta(days=1)
+
+
+def _reached(imagery: SiteImagery, marker: Marker) -> date:
+    """A marker's day, as our days are counted."""
+    if marker.n_images_total is None:
+        return adoption_day_of(imagery, marker)
+    return marker.last_solarday
 
 
 def was_never_run(imagery: SiteImagery) -> bool:
@@ -150,6 +165,7 @@ def finish(imagery: SiteImagery, n_images: int) -> Finished:
         # Read while the site is held, so that scenes and outcomes belong together.
         days = imagery.solar_days()
         index = partition.index()
+        search = partition.get((imagery.site.site_id, SEARCH_KEY))
         fragment = update_fragment(
             imagery.store,
             imagery.site,
@@ -164,6 +180,8 @@ def finish(imagery: SiteImagery, n_images: int) -> Finished:
         first_day=first_day_to_ask(imagery, stored.marker, None),
         max_attempts=imagery.retry.max_attempts,
     )
+    if _left_a_gap(imagery, stored.marker, search):
+        finished = None  # the marker stays where it is
     marker = _marker(imagery, stored.marker, finished, n_images, fragment.n_images)
     written, problem = False, None
     if marker is not None:
@@ -197,7 +215,7 @@ def _marker(
     n_images: int,
     n_images_total: int,
 ) -> Marker | None:
-    reached = [day for day in (finished, former.last_solarday if former else None) if day]
+    reached = [day for day in (finished, _reached(imagery, former) if former else None) if day]
     if not reached:
         return None
     return Marker(
@@ -209,6 +227,18 @@ def _marker(
         n_images=n_images,
         n_images_total=n_images_total,
     )
+
+
+def _left_a_gap(imagery: SiteImagery, marker: Marker | None, search: Outcome | None) -> bool:
+    """Whether the source was not asked for every day from the marker on.
+
+    A search that began later, because somebody said so, leaves days behind of which nothing is
+    known; a marker beyond them would lose them for ever.
+    """
+    if search is None or not search.status:
+        return True
+    asked = search.detail.get(FIRST_DAY)
+    return asked is None or date.fromisoformat(asked) > _day_after(imagery, marker)
 
 
 def _is_foreign(imagery: SiteImagery, marker: Marker) -> bool:

@@ -34,6 +34,9 @@ from estinel_assets.stac.scenes import Scene
 from estinel_assets.stac.source import SceneQuery, SceneSource
 from estinel_assets.storage.port import ObjectStore
 
+FIRST_DAY = "first_day"
+"""Where the detail of a search's outcome says which solar day it covered whole as the first."""
+
 DAYS_LOADED = 100
 """Days whose items are in memory at once."""
 
@@ -50,12 +53,22 @@ class Made:
     def counts(self) -> dict[str, int | float]:
         """The numbers, for metadata: days and images of this run, seconds, and days by reason."""
         reasons = Counter(outcome.reason for outcome in self.outcomes)
+        clear = [outcome.detail["clear_fraction"] for outcome in self.outcomes if outcome.status]
         return {
             "days": len(self.outcomes),
             "images": sum(outcome.status for outcome in self.outcomes),
             "processing_time_s": round(sum(outcome.duration_s for outcome in self.outcomes), 3),
+            **({"mean_clear_fraction": round(sum(clear) / len(clear), 4)} if clear else {}),
             **{f"reason_{reason}": count for reason, count in sorted(reasons.items())},
         }
+
+    def newest_image(self) -> Outcome | None:
+        """The outcome of the newest day with images that was made now."""
+        return max(
+            (outcome for outcome in self.outcomes if outcome.status),
+            key=lambda outcome: outcome.key,
+            default=None,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +115,9 @@ class SiteImagery:
                     self.provider,
                 )
             except UnitError as error:
-                self._record_search(partition, started_at, reason_of(error), error)
+                self._record_search(partition, started_at, reason_of(error), error, first_day)
                 raise
-            self._record_search(partition, started_at, ImageryReason.NONE, refreshed)
+            self._record_search(partition, started_at, ImageryReason.NONE, refreshed, first_day)
         return refreshed
 
     def solar_days(self) -> dict[date, SolarDay]:
@@ -259,6 +272,7 @@ class SiteImagery:
         started_at: datetime,
         reason: ImageryReason,
         result: Refreshed | UnitError,
+        first_day: date,
     ) -> None:
         finished_at = self.run.clock()
         key = (self.site.site_id, SEARCH_KEY)
@@ -275,6 +289,9 @@ class SiteImagery:
                 duration_s=max((finished_at - started_at).total_seconds(), 0.0),
                 run_id=self.run.run_id,
                 code_version=self.run.code_version,
-                detail=result.counts() if isinstance(result, Refreshed) else {},
+                detail={
+                    FIRST_DAY: first_day.isoformat(),
+                    **(result.counts() if isinstance(result, Refreshed) else {}),
+                },
             )
         )

@@ -1,13 +1,17 @@
 """Solar days: a site's scenes, grouped by the local day on which they were sensed."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from hashlib import sha256
+from json.encoder import encode_basestring_ascii as quoted
+
+import numpy as np
+import pandas as pd
 
 from estinel_assets.imagery.windows import SiteWindow
-from estinel_assets.solarday import SolarDayRule, solar_day
+from estinel_assets.solarday import SolarDayRule, solar_days
 from estinel_assets.stac.bands import Provider, asset_keys
 from estinel_assets.stac.offsets import HARMONISATION_VERSION
 from estinel_assets.stac.scenes import Scene
@@ -51,32 +55,67 @@ def group_solar_days(
     Returns:
         By day, oldest first. A day whose scenes were all withdrawn is there, without scenes.
     """
+    known = list(scenes)
     by_day: dict[date, list[Scene]] = {}
-    for scene in scenes:
-        longitude = scene.centroid_longitude_deg if rule == "estinel-r" else None
-        at = longitude_deg if longitude is None else longitude
-        members = by_day.setdefault(solar_day(scene.datetime, at, rule), [])
+    for scene, day in zip(known, _days(known, longitude_deg, rule), strict=True):
+        members = by_day.setdefault(day, [])
         if not scene.withdrawn:
             members.append(scene)
+    rest = _Rest.of(window, provider)
     days = {}
     for day in sorted(by_day):
-        kept, superseded = keep_newest(by_day[day])
-        days[day] = SolarDay(day, kept, superseded, fingerprint(kept, window, provider))
+        members = by_day[day]
+        # Nothing replaces a scene that is alone, as most are.
+        kept, superseded = keep_newest(members) if len(members) > 1 else (tuple(members), {})
+        days[day] = SolarDay(day, kept, superseded, rest.fingerprint(kept))
     return days
 
 
 def fingerprint(scenes: Iterable[Scene], window: SiteWindow, provider: Provider) -> str:
     """A hash over everything that decides what a day's images look like."""
-    grid = window.grid
-    content = {
-        "scenes": sorted([scene.id, _stamp(scene)] for scene in scenes),
-        "window": [grid.crs, grid.transform, grid.width, grid.height],
-        "bands": dict(sorted(asset_keys(provider).items())),
-        "harmonisation": HARMONISATION_VERSION,
-    }
-    encoded = json.dumps(content, separators=(",", ":"), sort_keys=True).encode()
-    return sha256(encoded).hexdigest()[:FINGERPRINT_LENGTH]
+    return _Rest.of(window, provider).fingerprint(scenes)
 
 
-def _stamp(scene: Scene) -> str:
-    return scene.updated.isoformat() if scene.updated else ""
+@dataclass(frozen=True, slots=True)
+class _Rest:
+    """What fingerprints are made of but for the scenes: the JSON before them and after them.
+
+    It is the same for all days of a site, of which there are thousands.
+    """
+
+    before: str
+    after: str
+
+    @classmethod
+    def of(cls, window: SiteWindow, provider: Provider) -> "_Rest":
+        grid = window.grid
+        content = {
+            "scenes": [],
+            "window": [grid.crs, grid.transform, grid.width, grid.height],
+            "bands": dict(sorted(asset_keys(provider).items())),
+            "harmonisation": HARMONISATION_VERSION,
+        }
+        before, after = json.dumps(content, separators=(",", ":"), sort_keys=True).split("[]")
+        return cls(before, after)
+
+    def fingerprint(self, scenes: Iterable[Scene]) -> str:
+        stamped = [
+            (scene.id, scene.updated.isoformat() if scene.updated else "") for scene in scenes
+        ]
+        stamped.sort()
+        listed = ",".join([f"[{quoted(name)},{quoted(stamp)}]" for name, stamp in stamped])
+        encoded = f"{self.before}[{listed}]{self.after}".encode()
+        return sha256(encoded).hexdigest()[:FINGERPRINT_LENGTH]
+
+
+def _days(scenes: Sequence[Scene], longitude_deg: float, rule: SolarDayRule) -> list[date]:
+    """The solar day of each scene."""
+    longitudes = [
+        longitude_deg
+        if rule != "estinel-r" or scene.centroid_longitude_deg is None
+        else scene.centroid_longitude_deg
+        for scene in scenes
+    ]
+    instants = pd.to_datetime([scene.datetime for scene in scenes], utc=True)
+    days: list[date] = solar_days(instants, np.array(longitudes, np.float64), rule).tolist()
+    return days

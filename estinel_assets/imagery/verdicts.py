@@ -43,17 +43,12 @@ class Verdict:
     numbers: Mapping[str, int | float] = field(default_factory=dict)
     """Over all sites."""
 
-    def metadata(self) -> dict[str, object]:
-        """The verdict as numbers, and the failing sites as a list."""
-        return {
-            "sites": self.sites,
-            "failing_sites": len(self.failing),
-            **self.numbers,
-            "failing": [
-                {"SITE_ID": one.site_id, "location": one.location, **one.numbers}
-                for one in self.failing[:SITES_NAMED]
-            ],
-        }
+    def named(self) -> list[dict[str, Number]]:
+        """The failing sites with their numbers, the first hundred."""
+        return [
+            {"SITE_ID": one.site_id, "location": one.location, **one.numbers}
+            for one in self.failing[:SITES_NAMED]
+        ]
 
 
 def marker_age(sites: Iterable[SiteHealth]) -> Verdict:

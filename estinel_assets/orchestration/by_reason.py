@@ -88,9 +88,16 @@ def by_reason_asset(
     def by_reason(context: dg.AssetExecutionContext) -> dict[str, object]:
         status, _, reason = context.partition_key.partition(":")
         selection = Selection(status=status == "true", reasons=frozenset({reason}))
-        standing = [entry.key for entry in open_book(context).ledger.entries(selection)]
+        ledger = open_book(context).ledger
+        standing = [entry.key for entry in ledger.entries(selection)]
         chosen = standing[:MOST_KEYS]
-        went = {encode_key(key): why for key, why in sorted(reprocess(context, chosen).items())}
+        stopped: dg.Failure | None = None
+        try:
+            ended = reprocess(context, chosen)
+        except dg.Failure as failure:  # what was made until then stands, and is reported
+            stopped = failure
+            ended = {one.key: one.reason for one in filter(None, map(ledger.get, chosen))}
+        went = {encode_key(key): why for key, why in sorted(ended.items())}
         counts = Counter(went.values())
         context.log_event(
             dg.AssetObservation(
@@ -100,9 +107,12 @@ def by_reason_asset(
                     "reprocessed": len(chosen),
                     "left_for_another_run": len(standing) - len(chosen),
                     **{f"now_{why}": count for why, count in sorted(counts.items())},
+                    "reasons_now": dg.MetadataValue.json(went),
                 },
             )
         )
+        if stopped is not None:
+            raise stopped
         raise_on_faults(spec, context.partition_key, went)
         return dict(went)
 

@@ -45,9 +45,10 @@ def run_job(
         job: its name.
         partition: the partition to run, if the job has any.
         config: the run's config.
+
+    Raises:
+        KeyboardInterrupt: the run was interrupted; it is recorded as failed.
     """
-    # Events go to the instance, our own log lines to stderr, and the error to the caller.
-    quiet = {"console": {"config": {"log_level": "CRITICAL"}}}
     result = defs.resolve_job_def(job).execute_in_process(
         instance=instance,
         partition_key=partition,
@@ -58,7 +59,18 @@ def run_job(
             "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
         },
     )
+    if not result.success and _was_interrupted(result):
+        # Dagster ends the run and goes on; whoever called must not.
+        raise KeyboardInterrupt
     return JobRun(result.run_id, result.success, _error_of(result))
+
+
+def _was_interrupted(result: dg.ExecuteInProcessResult) -> bool:
+    for event in result.all_events:
+        if event.is_job_failure:
+            reason = event.job_failure_data.failure_reason
+            return reason is not None and reason.value == "UNEXPECTED_TERMINATION"
+    return False
 
 
 def _error_of(result: dg.ExecuteInProcessResult) -> str | None:

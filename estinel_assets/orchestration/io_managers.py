@@ -253,7 +253,8 @@ def _check_partition_is_named(context: dg.InputContext, keys: tuple[str | None, 
     raise BadInputError(
         f"{context.asset_key.to_user_string()} has partitions "
         f"({getattr(partitions, 'name', None) or type(partitions).__name__}); "
-        "name one with partition_key, or several with partition_key_range"
+        "name one with partition_key, or several with partition_key_range (which the asset value "
+        "loader takes)"
     )
 
 

@@ -7,6 +7,10 @@ addresses can be tried), and remembers every request::
         server.misbehave("scene/B04.tif", Misbehaviour(status=503, times=2))
         read(server.url("scene/B04.tif"))
         assert server.count("scene/B04.tif") == 5
+
+rasterio holds the interpreter's lock while GDAL looks for a mask at the end of a file, so a server
+in the same process cannot answer that request before it times out: serve files with their
+directories in front, as COGs have them.
 """
 
 import contextlib

@@ -1,4 +1,8 @@
+from datetime import timedelta
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from estinel_assets.errors import BadInputError
@@ -6,8 +10,8 @@ from estinel_assets.imagery.reasons import ImageryReason
 from estinel_assets.outcomes.index import IndexRow
 from estinel_assets.outcomes.ledger import Entry
 from estinel_assets.outcomes.reason import parse_reason
-from estinel_assets.outcomes.rules import is_final, next_attempt
-from tests.support.outcomes import CakeReason, outcome
+from estinel_assets.outcomes.rules import RetryRule, is_due, is_final, next_attempt
+from tests.support.outcomes import NOON, CakeReason, outcome
 
 
 def row(**more):
@@ -56,3 +60,32 @@ def test_an_unknown_reason_names_the_known_ones():
 def test_status_and_reason_cannot_contradict(status, reason):
     with pytest.raises(ValidationError, match="does not go with"):
         outcome("a", status=status, reason=reason)
+
+
+@pytest.mark.parametrize(
+    ("attempts", "hours"), [(1, 1), (2, 2), (3, 4), (5, 16), (6, 24), (7, 24), (10**6, 24)]
+)
+def test_the_pause_doubles_up_to_the_longest(attempts, hours):
+    rule = RetryRule(max_attempts=9, backoff_s=3600, backoff_max_s=24 * 3600)
+    assert rule.pause(attempts) == timedelta(hours=hours)
+
+
+def test_without_backoff_there_is_no_pause():
+    assert RetryRule(3, 0, 0).pause(1) == timedelta(0)
+    assert is_due(row(reason="oven_cold"), NOON, RetryRule(3, 0, 3600))
+
+
+@given(st.integers(1, 10**9), st.floats(0, 1e6), st.floats(0, 1e7))
+def test_pauses_never_shrink_nor_exceed_the_longest(attempts, first_s, longest_s):
+    rule = RetryRule(3, first_s, longest_s)
+    pause = rule.pause(attempts)
+    assert timedelta(0) <= pause <= rule.pause(attempts + 1) <= timedelta(seconds=longest_s)
+
+
+@pytest.mark.parametrize(("attempts", "pause_h"), [(1, 1), (2, 2), (3, 3)])
+def test_a_unit_is_due_from_the_very_end_of_its_pause_on(attempts, pause_h):
+    rule = RetryRule(max_attempts=9, backoff_s=3600, backoff_max_s=3 * 3600)
+    failed = row(reason="oven_cold", attempts=attempts)  # at noon
+    over = NOON + timedelta(hours=pause_h)
+    assert is_due(failed, over, rule)
+    assert not is_due(failed, over - timedelta(microseconds=1), rule)

@@ -19,32 +19,39 @@ from estinel_assets.raster.placement import (
 # Large enough to hold the grids below, so that no window is right only for being cut off.
 SHAPE = (30_000, 30_000)
 POLAR = Affine(100, 0, -1_000_000, 0, -100, 2_000_000)  # the pole: about (500_000, 2_000)
+DEGREES = Affine(0.01, 0, -150, 0, -0.01, -60)
+DISTANT = Affine(100, 0, 500_000, 0, -100, 6_500_000)
 
 
 @pytest.mark.parametrize(
-    "grid",
+    ("crs", "source", "grid"),
     [
+        # The southernmost point is in the middle of an edge.
+        (4326, DEGREES, Grid("EPSG:3031", -300_000.0, 900_000.0, 1000.0, 600, 400)),
+        # Far apart, far from the central meridian.
+        (32733, DISTANT, Grid("EPSG:32737", 200_000.0, 5_400_000.0, 1000.0, 600, 600)),
         # Curved edges of hundreds of kilometres, the pole inside, an edge through the pole.
-        Grid("EPSG:3031", -400_000.0, 900_000.0, 2000.0, 400, 300),
-        Grid("EPSG:3031", -300_000.0, 300_000.0, 1000.0, 500, 500),
-        Grid("EPSG:3031", 0.0, 500_000.0, 1000.0, 500, 500),
-        Grid("EPSG:32720", 300_000.0, 600_000.0, 1000.0, 500, 700),
-        Grid("EPSG:3031", 100_000.0, 600_000.0, 10.0, 60, 40),
+        (32733, POLAR, Grid("EPSG:3031", -400_000.0, 900_000.0, 2000.0, 400, 300)),
+        (32733, POLAR, Grid("EPSG:3031", -300_000.0, 300_000.0, 1000.0, 500, 500)),
+        (32733, POLAR, Grid("EPSG:3031", 0.0, 500_000.0, 1000.0, 500, 500)),
+        (32733, POLAR, Grid("EPSG:32720", 300_000.0, 600_000.0, 1000.0, 500, 700)),
+        (32733, POLAR, Grid("EPSG:3031", 100_000.0, 600_000.0, 10.0, 60, 40)),
     ],
 )
-def test_the_window_holds_every_pixel_that_any_grid_pixel_lies_on(grid):
-    crs = CRS.from_epsg(32733)
+def test_the_window_holds_every_pixel_that_any_grid_pixel_lies_on(crs, source, grid):
     columns, rows = np.meshgrid(np.arange(grid.width) + 0.5, np.arange(grid.height) + 0.5)
     x = grid.left + columns * grid.resolution
     y = grid.top - rows * grid.resolution
-    xs, ys = transform_points(CRS.from_user_input(grid.crs), crs, x.ravel(), y.ravel())
-    found_columns = np.floor((np.array(xs) - POLAR.c) / POLAR.a)
-    found_rows = np.floor((np.array(ys) - POLAR.f) / POLAR.e)
+    xs, ys = transform_points(
+        CRS.from_user_input(grid.crs), CRS.from_epsg(crs), x.ravel(), y.ravel()
+    )
+    found_columns = np.floor((np.array(xs) - source.c) / source.a)
+    found_rows = np.floor((np.array(ys) - source.f) / source.e)
     inside = (
         (found_columns >= 0) & (found_columns < 30_000) & (found_rows >= 0) & (found_rows < 30_000)
     )
     assert inside.any()
-    window = footprint_window(POLAR, SHAPE, crs, grid)
+    window = footprint_window(source, SHAPE, CRS.from_epsg(crs), grid)
     assert window is not None
     assert window.column <= found_columns[inside].min()
     assert window.row <= found_rows[inside].min()
