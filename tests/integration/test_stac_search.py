@@ -69,7 +69,7 @@ def test_a_search_that_was_not_recorded_is_not_answered(source: StacApiSource) -
 
 def test_from_search_to_stored_scenes_with_versions_and_offsets(source: StacApiSource) -> None:
     found = source.search(QUERY)
-    table = merge_items(None, found.items, start=QUERY.start, end=QUERY.end)
+    table = merge_items(None, found.items, covered=[(QUERY.start, QUERY.end)]).table
     items = {item["id"]: item for item in read_items(decode_table(encode_table(table)))}
     scenes = [parse_scene(item, Provider.EARTH_SEARCH) for item in items.values()]
     assert all(set(scene.assets) == set(BANDS) for scene in scenes)

@@ -1,0 +1,120 @@
+"""The servers that benchmarks talk to, each in a process of its own.
+
+In the process that is measured, they would share its Python lock and its time.
+
+    python -m benchmarks.servers s3
+    python -m benchmarks.servers stac DATABASE
+
+Each prints its address as a line of JSON, answers every line on its standard input with its
+counts of requests so far, and stops when that input ends.
+"""
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, MutableMapping
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from estinel_assets.stac.api.app import create_app
+from tests.support.s3 import S3Access, s3_server
+
+ROOT = Path(__file__).resolve().parents[1]
+
+_Scope = MutableMapping[str, Any]
+_Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+_Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+
+
+class Process:
+    """A server in a process of its own."""
+
+    def __init__(self, process: subprocess.Popen[str], address: Any) -> None:
+        """Made by `_started`."""
+        self._process = process
+        self.address = address
+
+    def counts(self) -> dict[str, int]:
+        """Requests so far, by method and path such as `POST /search`; empty for S3."""
+        if self._process.stdin is None or self._process.stdout is None:
+            raise RuntimeError("the server was started without pipes")
+        print("counts", file=self._process.stdin, flush=True)
+        found: dict[str, int] = json.loads(self._process.stdout.readline())
+        return found
+
+
+@contextmanager
+def s3_process() -> Iterator[S3Access]:
+    """An S3 server, moto, with one empty bucket."""
+    with _started("s3") as server:
+        yield S3Access(**server.address)
+
+
+@contextmanager
+def stac_process(database: Path) -> Iterator[Process]:
+    """The embedded STAC API over a database; its address is the URL."""
+    with _started("stac", str(database)) as server:
+        yield server
+
+
+@contextmanager
+def _started(*arguments: str) -> Iterator[Process]:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.servers", *arguments],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    if process.stdin is None or process.stdout is None:
+        raise RuntimeError("the server was started without pipes")
+    try:
+        yield Process(process, json.loads(process.stdout.readline()))
+    finally:
+        process.stdin.close()  # its order to stop
+        process.wait(30)
+        process.stdout.close()
+
+
+def _serve_s3() -> None:
+    with s3_server() as access:
+        print(json.dumps(asdict(access)), flush=True)
+        for _ in sys.stdin:
+            print("{}", flush=True)
+
+
+def _serve_stac(database: Path) -> None:
+    import threading
+
+    counts: Counter[str] = Counter()
+    inner = create_app(database)
+
+    async def counting(scope: _Scope, receive: _Receive, send: _Send) -> None:
+        if scope["type"] == "http":
+            counts[f"{scope['method']} {scope['path']}"] += 1
+        await inner(scope, receive, send)
+
+    config = uvicorn.Config(counting, port=0, log_config=None, access_log=False, lifespan="on")
+    server = uvicorn.Server(config)
+    listener = config.bind_socket()
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    # The socket takes connections already; they are answered once the application is up.
+    print(json.dumps(f"http://127.0.0.1:{listener.getsockname()[1]}"), flush=True)
+    for _ in sys.stdin:
+        print(json.dumps(dict(counts)), flush=True)
+    server.should_exit = True
+    thread.join()
+    listener.close()
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "s3":
+        _serve_s3()
+    else:
+        _serve_stac(Path(sys.argv[2]))

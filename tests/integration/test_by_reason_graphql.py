@@ -1,0 +1,314 @@
+"""Reprocessing by reason: from the UI, through web server and daemon, and in one process."""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from estinel_assets.errors import EstinelError
+from estinel_assets.imagery.site_id import site_id
+from estinel_assets.orchestration.by_reason import MOST_KEYS, by_reason_asset
+from estinel_assets.orchestration.failures import failure
+from estinel_assets.orchestration.io_managers import JsonIOManager
+from estinel_assets.outcomes.book import OutcomeBook, ProductOutcomes
+from estinel_assets.outcomes.paths import Key, encode_key
+from estinel_assets.storage.opening import open_store
+from tests.support.daemon import RunningDagster, running_dagster
+from tests.support.dagster_store import on_folder
+from tests.support.imagery import (
+    HOBART,
+    ImageryWorld,
+    Item,
+    demo_scenes,
+    imagery_world,
+    plain_scenes,
+    quiet_dagster,
+)
+from tests.support.outcomes import CakeReason, outcome
+
+pytestmark = quiet_dagster
+
+KINGSTON = 'Kingston,147.3300,-42.8850,10,400,300,"tasmania"'
+SITES = [site_id("Hobart"), site_id("Kingston")]
+CORRUPT, ABSENT = "2024-12-02", "2024-12-05"
+LAUNCH = """
+mutation ($params: LaunchBackfillParams!) {
+  launchPartitionBackfill(backfillParams: $params) {
+    __typename
+    ... on LaunchBackfillSuccess { backfillId }
+    ... on PythonError { message }
+  }
+}"""
+BACKFILL = """
+query ($id: String!) {
+  partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status } }
+}"""
+PARTITIONS = """
+query {
+  assetNodeOrError(assetKey: {path: ["imagery_by_reason"]}) {
+    ... on AssetNode {
+      assetPartitionStatuses {
+        ... on DefaultPartitionStatuses { materializedPartitions failedPartitions }
+      }
+    }
+  }
+}"""
+
+
+def own_scenes(base: Path, folder: Path) -> list[Item]:
+    """Five days whose files may be spoilt."""
+    shutil.copytree(demo_scenes(base)[0] / "scenes", folder / "scenes")
+    return plain_scenes(base, f"file://{folder}")
+
+
+def red_file(items: list[Item], day: str) -> Path:
+    """The red band of a day's scene."""
+    found = [item for item in items if day.replace("-", "") in item["id"]]
+    return Path(found[0]["assets"]["red"]["href"].removeprefix("file://"))
+
+
+@pytest.fixture(scope="module")
+def spoilt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ImageryWorld, Path]]:
+    """A world of two sites with one corrupt and one absent day each; and the corrupt file."""
+    folder = tmp_path_factory.mktemp("by-reason")
+    items = own_scenes(tmp_path_factory.getbasetemp(), folder)
+    absent, corrupt = red_file(items, ABSENT), red_file(items, CORRUPT)
+    absent.unlink()
+    corrupt.with_suffix(".whole").write_bytes(corrupt.read_bytes())
+    corrupt.write_bytes(corrupt.read_bytes()[:3000])
+    with imagery_world(folder / "world", items, sites=[HOBART, KINGSTON]) as world:
+        for site in SITES:
+            world.update(site)
+            assert world.reasons(site) == {
+                **dict.fromkeys(["2024-12-01", "2024-12-03", "2024-12-04"], "none"),
+                CORRUPT: "source_corrupt",
+                ABSENT: "source_not_found",
+            }
+        yield world, corrupt
+
+
+@pytest.fixture(scope="module")
+def running(spoilt: tuple[ImageryWorld, Path]) -> Iterator[RunningDagster]:
+    world, _ = spoilt
+    with running_dagster(world.folder / "home", world.config, web=True) as dagster:
+        dagster.instance.add_dynamic_partitions("sites", SITES)
+        yield dagster
+
+
+def records(world: ImageryWorld) -> dict[str, bytes]:
+    """The bytes of every outcome, by key."""
+    found = {}
+    for meta in world.store.list("outcomes/imagery"):
+        found[meta.path.partition("/status=")[0]] = world.store.get(meta.path).data
+    return found
+
+
+def touched(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> set[str]:
+    assert before.keys() == after.keys()
+    return {key.removeprefix("outcomes/imagery/") for key in before if before[key] != after[key]}
+
+
+def backfill(running: RunningDagster, partition: str) -> dg.RunRecord:
+    """Launch a backfill of one partition as the UI does, and wait for its run."""
+    params = {
+        "assetSelection": [{"path": ["imagery_by_reason"]}],
+        "partitionNames": [partition],
+    }
+    launched = running.graphql(LAUNCH, params=params)["launchPartitionBackfill"]
+    assert launched["__typename"] == "LaunchBackfillSuccess", launched
+
+    def ended() -> bool:
+        found = running.graphql(BACKFILL, id=launched["backfillId"])
+        status = found["partitionBackfillOrError"]["status"]
+        assert status not in {"FAILED", "CANCELED"}
+        return str(status).startswith("COMPLETED")
+
+    running.until(ended, "the end of the backfill")
+    tags = {"dagster/backfill": launched["backfillId"]}
+    (record,) = running.instance.get_run_records(dg.RunsFilter(tags=tags))
+    return record
+
+
+def report(instance: dg.DagsterInstance, run_id: str) -> dict[str, object]:
+    """What the asset's observation of a run says."""
+    logs = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_OBSERVATION)
+    ((_, event),) = [(entry, entry.dagster_event) for entry in logs]
+    assert event is not None
+    metadata = event.asset_observation_data.asset_observation.metadata
+    return {name: value.value for name, value in metadata.items()}
+
+
+def test_a_backfill_from_the_ui_makes_exactly_the_keys_of_the_reason(spoilt, running):
+    world, corrupt = spoilt
+    keys = {f"{site}/{CORRUPT}" for site in SITES}
+    before = records(world)
+
+    red = backfill(running, "false:source_corrupt")
+
+    assert red.dagster_run.status is dg.DagsterRunStatus.FAILURE
+    after = records(world)
+    assert touched(before, after) == keys
+    assert {json.loads(after[f"outcomes/imagery/{key}"])["run_id"] for key in keys} == {
+        red.dagster_run.run_id
+    }
+    assert report(running.instance, red.dagster_run.run_id) == {
+        "reprocessed": 2,
+        "left_for_another_run": 0,
+        "now_source_corrupt": 2,
+        "reasons_now": dict.fromkeys(keys, "source_corrupt"),
+    }
+    statuses = running.graphql(PARTITIONS)["assetNodeOrError"]["assetPartitionStatuses"]
+    assert statuses == {
+        "materializedPartitions": [],
+        "failedPartitions": ["false:source_corrupt"],
+    }
+
+    corrupt.write_bytes(corrupt.with_suffix(".whole").read_bytes())
+    green = backfill(running, "false:source_corrupt")
+
+    assert green.dagster_run.status is dg.DagsterRunStatus.SUCCESS
+    repaired = records(world)
+    assert touched(after, repaired) == keys
+    assert report(running.instance, green.dagster_run.run_id)["now_none"] == 2
+    statuses = running.graphql(PARTITIONS)["assetNodeOrError"]["assetPartitionStatuses"]
+    assert statuses == {
+        "materializedPartitions": ["false:source_corrupt"],
+        "failedPartitions": [],
+    }
+    for site in SITES:
+        listed = {image["date"]: image for image in world.fragment(site)["images"]}
+        assert CORRUPT in listed
+        assert ABSENT not in listed
+        assert world.reasons(site)[ABSENT] == "source_not_found"
+
+
+def by_reason(world: ImageryWorld, partition: str) -> dg.ExecuteInProcessResult:
+    job = world.definitions().resolve_implicit_global_asset_job_def()
+    return job.execute_in_process(
+        instance=world.instance,
+        asset_selection=[dg.AssetKey("imagery_by_reason")],
+        partition_key=partition,
+        raise_on_error=False,
+        run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+    )
+
+
+def test_a_reason_under_which_nothing_stands_is_green(tmp_path, tmp_path_factory):
+    with imagery_world(tmp_path, plain_scenes(tmp_path_factory.getbasetemp())) as world:
+        world.update()
+        before = world.versions("outcomes", "sentinel-2-c1-l2a")
+
+        ran = by_reason(world, "false:source_timeout")
+
+        assert ran.success
+        assert report(world.instance, ran.run_id) == {
+            "reprocessed": 0,
+            "left_for_another_run": 0,
+            "reasons_now": {},
+        }
+        assert world.versions("outcomes", "sentinel-2-c1-l2a") == before
+
+
+def test_a_site_that_is_gone_does_not_keep_others_from_their_turn(tmp_path, tmp_path_factory):
+    items = own_scenes(tmp_path_factory.getbasetemp(), tmp_path)
+    red_file(items, ABSENT).unlink()
+    with imagery_world(tmp_path / "world", items, sites=[HOBART, KINGSTON]) as world:
+        for site in SITES:
+            world.update(site)
+        gone, left = sorted(SITES)
+        table = world.folder / "sites.csv"
+        rows = table.read_text().splitlines()
+        table.write_text("\n".join([rows[0], HOBART if left == SITES[0] else KINGSTON, ""]))
+        former = {site: world.outcomes(site)[ABSENT].run_id for site in SITES}
+
+        ran = by_reason(world, "false:source_not_found")
+
+        assert not ran.success
+        assert world.outcomes(gone)[ABSENT].run_id == former[gone]
+        assert world.outcomes(left)[ABSENT].run_id == ran.run_id
+        assert report(world.instance, ran.run_id)["reasons_now"] == {
+            f"{site}/{ABSENT}": "source_not_found" for site in SITES
+        }
+        (failed,) = [event for event in ran.all_events if event.is_step_failure]
+        said = failed.step_failure_data.user_failure_data
+        assert gone in said.description
+
+
+CAKES = ProductOutcomes(product="cake", reasons=CakeReason, partition_depth=1)
+
+
+class Bakery:
+    """A made-up product line of 520 cold cakes and one flat one."""
+
+    def __init__(self, *, stops: bool = False) -> None:
+        self.book = OutcomeBook(open_store("memory://"), CAKES, prefix="outcomes", lease_ttl_s=60)
+        self.asked: list[Key] = []
+        self.stops = stops
+        cold = [outcome("shop", f"{n:04d}", reason="oven_cold") for n in range(520)]
+        self.book.ledger.put([*cold, outcome("shop", "flat", reason="too_flat")])
+
+    def asset(self) -> dg.AssetsDefinition:
+        return by_reason_asset(
+            CAKES,
+            upstream="cakes",
+            owners=["team:bakery"],
+            code_version="1",
+            resource_keys=set(),
+            open_book=lambda _: self.book,
+            reprocess=self.bake,
+        )
+
+    def bake(self, context: dg.AssetExecutionContext, keys: list[Key]) -> dict[Key, str]:
+        self.asked += keys
+        for number, key in enumerate(keys):
+            if self.stops and number == 3:
+                raise failure(EstinelError("the oven door is stuck"))
+            self.book.ledger.put([outcome(*key, minutes=5, run_id=context.run_id)])
+        return dict.fromkeys(keys, "none")
+
+    def run(self, store: object, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+        return dg.materialize(
+            [self.asset()],
+            partition_key="false:oven_cold",
+            instance=instance,
+            resources={"json": JsonIOManager(store=store)},
+            raise_on_error=False,
+            run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
+        )
+
+
+def test_more_keys_than_a_run_takes_are_left_for_another(tmp_path, monkeypatch):
+    bakery, store = Bakery(), on_folder(tmp_path, monkeypatch)
+    with dg.DagsterInstance.ephemeral() as instance:
+        first = bakery.run(store, instance)
+
+        assert first.success
+        assert bakery.asked == [("shop", f"{n:04d}") for n in range(MOST_KEYS)]
+        said = report(instance, first.run_id)
+        assert (said["reprocessed"], said["left_for_another_run"]) == (500, 20)
+        assert said["now_none"] == 500
+
+        second = bakery.run(store, instance)
+
+        assert second.success
+        assert bakery.asked[MOST_KEYS:] == [("shop", f"{n:04d}") for n in range(500, 520)]
+        said = report(instance, second.run_id)
+        assert (said["reprocessed"], said["left_for_another_run"]) == (20, 0)
+
+
+def test_what_was_made_before_a_stop_is_reported(tmp_path, monkeypatch):
+    bakery, store = Bakery(stops=True), on_folder(tmp_path, monkeypatch)
+    with dg.DagsterInstance.ephemeral() as instance:
+        ran = bakery.run(store, instance)
+
+        assert not ran.success
+        said = report(instance, ran.run_id)
+        assert (said["now_none"], said["now_oven_cold"]) == (3, 497)
+        reasons = said["reasons_now"]
+        assert isinstance(reasons, dict)
+        assert [key for key, why in reasons.items() if why == "none"] == [
+            encode_key(("shop", f"{n:04d}")) for n in range(3)
+        ]
