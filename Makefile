@@ -53,6 +53,7 @@ definitions: $(VENV)/.installed-dev
 	DAGSTER_HOME=$$home $(BIN)/dagster definitions validate --workspace workspace.yaml
 
 docs: $(VENV)/.installed-dev ## build the documents into site/
+	$(BIN)/python tools/docs-tables --check
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 # Keeps the versions that are pinned and still fit; `make upgrade` takes the newest.

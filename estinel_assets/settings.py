@@ -52,6 +52,8 @@ class StacSettings(_Group):
     """Collection to search."""
     page_size: int = Field(default=100, ge=1, le=100)
     """Items a page; halved on a 502."""
+    searches_at_once: int = Field(default=4, ge=1, le=32)
+    """Windows of a long search that are asked at once."""
     api_key: SecretStr | None = None
     """Subscription key of the Planetary Computer, for longer-lived signatures."""
 

@@ -259,11 +259,12 @@ def updated_markers(
     """
     with translated():
         imagery = _open_site(context, site_windows, settings, store)
-        ended = reasons_of_run(views, {context.run_id})
+        ended = reasons_of_run(views, {context.run.run_id})
         n_images = sum(why == ImageryReason.NONE for why in ended.values())
         finished = finish(imagery, n_images)
-    context.add_output_metadata({"images": n_images, "days": len(ended), **finished.counts()})
-    raise_on_faults(IMAGERY, context.partition_key, ended)
+    counts = {"images": n_images, "days": len(ended), **finished.counts()}
+    context.add_output_metadata(counts)
+    raise_on_faults(IMAGERY, context.partition_key, ended, metadata=counts)
     return finished.marker.document() if finished.marker else {}
 
 
@@ -299,14 +300,14 @@ def reprocess(
 
     Logs a materialization of `views` for each site. Needs the resources in `REPROCESS_RESOURCES`.
     """
-    resources = context.resources
+    resources, run_id = context.resources, context.run.run_id
     settings, store = resources.settings.load(), resources.store.open()
     with translated():
         sites = sites_of(settings, store)
         engine = Threads(settings.compute.workers)
         reader = SceneReader(resources.scenes.open_reader(), resources.scenes.open_signer())
         work = Reprocessing(
-            lambda site_id: open_site(known_site(sites, site_id), settings, store, context.run_id),
+            lambda site_id: open_site(known_site(sites, site_id), settings, store, run_id),
             resources.scenes.open_source(),
             reader,
             engine,
@@ -361,7 +362,7 @@ def _open_site(
 ) -> SiteImagery:
     loaded = settings.load()
     site = site_of(site_windows, context.partition_key)
-    return open_site(site, loaded, store.open(), context.run_id)
+    return open_site(site, loaded, store.open(), context.run.run_id)
 
 
 def _image_outputs(

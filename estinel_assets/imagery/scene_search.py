@@ -6,7 +6,6 @@ from dataclasses import dataclass
 import pandas as pd
 
 from estinel_assets.errors import NotFoundError
-from estinel_assets.stac.bands import Provider
 from estinel_assets.stac.scene_columns import read_scenes, scenes_of
 from estinel_assets.stac.scene_table import (
     Merge,
@@ -67,7 +66,6 @@ def refresh_scenes(
     site_id: str,
     source: SceneSource,
     query: SceneQuery,
-    _provider: Provider | None = None,
     *,
     workers: int = SEARCHES_AT_ONCE,
 ) -> Refreshed:

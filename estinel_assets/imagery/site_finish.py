@@ -161,7 +161,7 @@ def finish(imagery: SiteImagery, n_images: int) -> Finished:
         n_images: days with images that it made.
     """
     stored = read_marker(imagery.store, imagery.site.site_id)
-    with imagery.book.open(imagery.partition) as partition:
+    with imagery.book.open(imagery.partition, owner=imagery.run.run_id) as partition:
         # Read while the site is held, so that scenes and outcomes belong together.
         days = imagery.solar_days()
         index = partition.index()

@@ -105,14 +105,14 @@ class SiteImagery:
             UnitError: the search failed; its outcome says why, and the table is as it was.
         """
         started_at = self.run.clock()
-        with self.book.open(self.partition) as partition:
+        with self.book.open(self.partition, owner=self.run.run_id) as partition:
             try:
                 refreshed = refresh_scenes(
                     self.store,
                     self.site.site_id,
                     source,
                     self._query(first_day),
-                    self.provider,
+                    workers=self.settings.stac.searches_at_once,
                 )
             except UnitError as error:
                 self._record_search(partition, started_at, reason_of(error), error, first_day)
@@ -131,7 +131,10 @@ class SiteImagery:
             UnitError: the search failed.
         """
         query = self._query(first_day)
-        return self._grouped(merged_scenes(self.store, self.site.site_id, source, query))
+        workers = self.settings.stac.searches_at_once
+        return self._grouped(
+            merged_scenes(self.store, self.site.site_id, source, query, workers=workers)
+        )
 
     def _query(self, first_day: date) -> SceneQuery:
         today = max(solar_day(self.run.clock(), self.site.lon), first_day)
@@ -182,7 +185,7 @@ class SiteImagery:
             engine: how many days are in flight.
         """
         first_day = min(wanted, default=date.max)
-        with self.book.open(self.partition) as partition:
+        with self.book.open(self.partition, owner=self.run.run_id) as partition:
             # Not before: while this run waited, another may have found newer scenes.
             days = self.solar_days()
             planned = self._plan(days, partition.index(), first_day)
@@ -197,7 +200,7 @@ class SiteImagery:
             reader: reads the scenes.
             engine: how many days are in flight.
         """
-        with self.book.open(self.partition) as partition:
+        with self.book.open(self.partition, owner=self.run.run_id) as partition:
             days = self.solar_days()
             plan = [
                 PlannedDay(day, Cause.REPROCESSED, 1, days[day].fingerprint)
@@ -213,7 +216,7 @@ class SiteImagery:
             reader: reads the scenes.
             engine: how many days are in flight.
         """
-        with self.book.open(self.partition) as partition:
+        with self.book.open(self.partition, owner=self.run.run_id) as partition:
             days = self.solar_days()
             standing = outcomes_by_day(partition.index().values())
             plan = [

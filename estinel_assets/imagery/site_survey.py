@@ -15,14 +15,11 @@ from estinel_assets.imagery.plan import SiteState, plan_days
 from estinel_assets.imagery.reasons import SEARCH_KEY, ImageryReason
 from estinel_assets.imagery.site_finish import adoption_day_of, first_day_to_ask, newest_day
 from estinel_assets.imagery.site_imagery import FIRST_DAY, SiteImagery
-from estinel_assets.outcomes.book import LEASE_FOLDER
 from estinel_assets.outcomes.index import IndexRow
 from estinel_assets.outcomes.ledger import Entry
-from estinel_assets.outcomes.paths import encode_key
 from estinel_assets.raster.grids import Grid
 from estinel_assets.raster.header import stored_grid
 from estinel_assets.storage.documents import read_json
-from estinel_assets.storage.lease import lease_is_live
 from estinel_assets.storage.port import ObjectStore
 
 
@@ -70,7 +67,7 @@ def survey(imagery: SiteImagery, *, composites: int = 0) -> SiteFacts:
         EstinelError: something is stored that cannot be read.
     """
     # Asked first: what a run finishes meanwhile may be seen in one place and not in another.
-    at_work = _is_held(imagery)
+    at_work = imagery.book.is_held(imagery.partition)
     stored = read_marker(imagery.store, imagery.site.site_id)
     index = imagery.book.index(imagery.partition)
     days = imagery.solar_days()
@@ -93,7 +90,7 @@ def survey(imagery: SiteImagery, *, composites: int = 0) -> SiteFacts:
         standing=_standing(imagery, state.outcomes),
         listed=_listed(imagery),
         grids=_grids(imagery, state, composites),
-        at_work=at_work or _is_held(imagery),
+        at_work=at_work or imagery.book.is_held(imagery.partition),
     )
 
 
@@ -147,12 +144,6 @@ def _searched_from(imagery: SiteImagery, marker: Marker | None, search: IndexRow
         asked = outcome.detail.get(FIRST_DAY)
         return asked is not None and date.fromisoformat(asked) <= after
     return False
-
-
-def _is_held(imagery: SiteImagery) -> bool:
-    product = imagery.book.spec.product
-    path = f"{LEASE_FOLDER}/{product}/{encode_key(imagery.partition)}.json"
-    return lease_is_live(imagery.store, path) is True
 
 
 def _standing(imagery: SiteImagery, rows: Mapping[date, IndexRow]) -> frozenset[date]:

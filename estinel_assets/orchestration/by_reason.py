@@ -20,20 +20,27 @@ MOST_KEYS = 500
 """Keys a run: each costs events, and a run should end within a working day."""
 
 
-def raise_on_faults(spec: ProductOutcomes, partition: str, went: Mapping[str, str]) -> None:
+def raise_on_faults(
+    spec: ProductOutcomes,
+    partition: str,
+    went: Mapping[str, str],
+    *,
+    metadata: Mapping[str, int | float | str | bool] | None = None,
+) -> None:
     """Fail a step that is done, where some of its keys ended with a fault.
 
     Args:
         spec: the product line.
         partition: what the step worked on.
         went: reason by key.
+        metadata: what the step would have said of itself; a failed one has no other place for it.
 
     Raises:
         Failure: there are faults; it names them.
     """
     faults = {key: why for key, why in went.items() if parse_reason(spec.reasons, why).fault}
     if faults:
-        raise faults_failure(spec.product, partition, faults)
+        raise faults_failure(spec.product, partition, faults, metadata)
 
 
 OpenBook = Callable[[dg.AssetExecutionContext], OutcomeBook]

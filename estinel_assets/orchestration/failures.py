@@ -48,13 +48,19 @@ def translated() -> Iterator[None]:
         raise failure(error) from None
 
 
-def faults_failure(product: str, partition: str, faults: Mapping[str, str]) -> dg.Failure:
+def faults_failure(
+    product: str,
+    partition: str,
+    faults: Mapping[str, str],
+    metadata: Mapping[str, int | float | str | bool] | None = None,
+) -> dg.Failure:
     """The failure of a step that finished its work with faults on some keys.
 
     Args:
         product: the product line.
         partition: the partition that was worked on.
         faults: reason by key; not empty.
+        metadata: what else the step has to say.
     """
     found = sorted(faults.items())
     shown = ", ".join(f"{key}: {reason}" for key, reason in found[:FAULTS_SHOWN])
@@ -66,6 +72,7 @@ def faults_failure(product: str, partition: str, faults: Mapping[str, str]) -> d
             f"--key {shlex.quote(partition)}`"
         ),
         metadata={
+            **(metadata or {}),
             "faults": dg.MetadataValue.json(dict(found[:FAULTS_KEPT])),
             "fault_count": dg.MetadataValue.int(len(found)),
             "fault_reasons": dg.MetadataValue.json(dict(sorted(Counter(faults.values()).items()))),

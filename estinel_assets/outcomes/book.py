@@ -97,8 +97,12 @@ class OutcomeBook:
         return rebuild(self.ledger, partition, rows or {})
 
     @contextmanager
-    def open(self, partition: Key) -> Iterator["OpenPartition"]:
+    def open(self, partition: Key, *, owner: str = "a worker") -> Iterator["OpenPartition"]:
         """Hold a partition for work.
+
+        Args:
+            partition: leading parts of its keys.
+            owner: shown to whoever has to wait, such as a run id.
 
         Raises:
             LeaseHeldError: another live worker holds it.
@@ -109,6 +113,7 @@ class OutcomeBook:
             self._lease_path(partition),
             ttl_s=self._lease_ttl_s,
             wait_s=self._lease_wait_s,
+            owner=owner,
         ) as lease:
             former = read_index(self._store, path)
             if former is None or lease.took_over:
@@ -127,6 +132,10 @@ class OutcomeBook:
                         # The index is behind the ledger: whoever comes next must see that.
                         lease.abandon()
                         raise
+
+    def is_held(self, partition: Key) -> bool:
+        """Whether a live worker holds a partition now."""
+        return lease_is_live(self._store, self._lease_path(partition)) is True
 
     def reindex(self, partition: Key) -> int:
         """Rebuild a partition's index from the ledger's listing, whatever it says now.

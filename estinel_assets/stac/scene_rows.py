@@ -91,8 +91,6 @@ _GEO = {
         }
     },
 }
-
-
 _METADATA = {
     b"geo": json.dumps(_GEO).encode(),
     b"stac-geoparquet": json.dumps({"version": "1.0.0"}).encode(),

@@ -71,6 +71,7 @@ class History:
     world: MadeWorld = field(init=False)
     final_with: dict[date, object] = field(default_factory=dict)
     """What was offered of a day when it became final."""
+    withdrawn: dict[str, MadeScene] = field(default_factory=dict)
     marker: date | None = None
 
     def __post_init__(self):
@@ -83,17 +84,21 @@ class History:
         world, kind, *more = self.world, *event
         match kind:
             case "arrive":
-                world.source.add(MadeScene(HOBART, day_number(more[0]), more[1]))
+                scene = MadeScene(HOBART, day_number(more[0]), more[1])
+                if scene.id not in world.source.scenes:
+                    # As it was when it was withdrawn: sources do not go back to older versions.
+                    world.source.add(self.withdrawn.get(scene.id, scene))
             case "renew":
                 for scene in self.listed(*more):
                     world.source.add(replace(scene, version=scene.version + 1))
             case "reprocess":
                 for scene in self.listed(*more)[-1:]:
-                    world.source.add(replace(scene, baseline=scene.baseline + 1, version=1))
+                    again = replace(scene, baseline=scene.baseline + 1, version=1)
+                    world.source.add(self.withdrawn.get(again.id, again))
             case "withdraw":
                 for scene in self.listed(*more):
                     if scene.id != ANCHOR.id:
-                        del world.source.scenes[scene.id]
+                        self.withdrawn[scene.id] = world.source.scenes.pop(scene.id)
             case "break":
                 for scene in self.listed(*more):
                     world.reader.broken |= corrupt(scene)
