@@ -33,7 +33,7 @@ pytestmark = quiet_dagster
 
 KINGSTON = 'Kingston,147.3300,-42.8850,10,400,300,"tasmania"'
 SITES = [site_id("Hobart"), site_id("Kingston")]
-CORRUPT, ABSENT = "2024-12-02", "2024-12-05"
+CORRUPT, ABSENT = "2024-12-03", "2024-12-05"
 LAUNCH = """
 mutation ($params: LaunchBackfillParams!) {
   launchPartitionBackfill(backfillParams: $params) {
@@ -83,7 +83,7 @@ def spoilt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ImageryWo
         for site in SITES:
             world.update(site)
             assert world.reasons(site) == {
-                **dict.fromkeys(["2024-12-01", "2024-12-03", "2024-12-04"], "none"),
+                **dict.fromkeys(["2024-12-01", "2024-12-02", "2024-12-04"], "none"),
                 CORRUPT: "source_corrupt",
                 ABSENT: "source_not_found",
             }
@@ -266,7 +266,7 @@ class Bakery:
         for number, key in enumerate(keys):
             if self.stops and number == 3:
                 raise failure(EstinelError("the oven door is stuck"))
-            self.book.ledger.put([outcome(*key, minutes=5, run_id=context.run_id)])
+            self.book.ledger.put([outcome(*key, minutes=5, run_id=context.run.run_id)])
         return dict.fromkeys(keys, "none")
 
     def run(self, store: object, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:

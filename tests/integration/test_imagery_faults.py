@@ -87,7 +87,7 @@ def ended(tmp_path_factory, items):
     root, level = logging.getLogger(), logging.getLogger().level
     root.addHandler(listener)
     root.setLevel(logging.DEBUG)
-    settings = {"transport": {"timeout_s": 1}, "compute": {"workers": 9}}
+    settings = {"transport": {"timeout_s": 2}, "compute": {"workers": 9}}
     with imagery_world(
         tmp_path_factory.mktemp("faults"), items.values(), settings=settings
     ) as world:
@@ -163,7 +163,7 @@ def test_what_can_be_tried_again_is_and_what_cannot_waits_for_another_scene(
     tmp_path, items, served
 ):
     repaired = "failing"
-    settings = {"transport": {"timeout_s": 1}, "outcomes": {"backoff_s": 0}}
+    settings = {"outcomes": {"backoff_s": 0}}
     chosen = [items[name] for name in ("good", repaired, "unknown")]
     with imagery_world(tmp_path, chosen, settings=settings) as world:
         world.update()

@@ -37,8 +37,15 @@ def world(tmp_path, scenes):
         yield made
 
 
-def test_a_first_run_takes_every_day_to_its_images(world):
-    ran = world.update()
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory, scenes):
+    """A world after its first run, and that run; for tests that change nothing."""
+    with imagery_world(tmp_path_factory.mktemp("standing"), scenes) as made:
+        yield made, made.update()
+
+
+def test_a_first_run_takes_every_day_to_its_images(standing):
+    world, ran = standing
 
     assert ran.success, ran.error
     assert world.reasons() == dict.fromkeys(DAYS, "none")
@@ -57,9 +64,8 @@ def test_a_first_run_takes_every_day_to_its_images(world):
             assert len(outcome.outputs) == 9
 
 
-def test_versions_are_told_from_halves(world):
-    world.update()
-    outcomes = world.outcomes()
+def test_versions_are_told_from_halves(standing):
+    outcomes = standing[0].outcomes()
 
     versions, halves = outcomes[DAYS[0]].detail, outcomes[DAYS[3]].detail
     assert versions["scenes"] == ["S2B_T55GEN_20241201T000537_1_L2A"]
@@ -214,8 +220,8 @@ NOTHING_STANDS = "false:too_cloudy"
 """A status and reason that no day of the world has."""
 
 
-def test_every_asset_loads_as_what_it_is(world):
-    world.update()
+def test_every_asset_loads_as_what_it_is(standing):
+    world, _ = standing
     world.run("build_web_catalog")
     assert world.materialize("imagery_by_reason", partition=NOTHING_STANDS).success
     defs = world.definitions()

@@ -26,7 +26,7 @@ from tests.support.increment import (
     made_settings,
     product_paths,
 )
-from tests.support.watched_store import WatchedStore
+from tests.support.watched_store import WatchedStore, bury
 
 DAYS = [day_number(number) for number in range(1, 6)]
 START = date(2024, 11, 1)
@@ -261,6 +261,24 @@ def test_a_withdrawn_day_leaves_the_catalogue_and_the_marker_where_it_is(world):
     assert catalogued(world) == DAYS
 
 
+@pytest.mark.xfail(strict=True, reason="the index does not learn of a record whose put failed late")
+def test_a_record_whose_predecessor_could_not_be_deleted_still_counts(world):
+    world.update()
+    world.source.add(MadeScene(HOBART, DAYS[1], "b"))
+
+    def refuse(write):
+        if write.operation == "delete" and "reason=interrupted" in write.path:
+            raise StoreError(f"the store refuses to delete {write.path}")
+
+    with pytest.raises(StoreError, match="refuses to delete"):
+        world.update(store=WatchedStore(world.store, before=refuse))
+    bury(world.store)
+    done = {day for day, outcome in world.outcomes().items() if outcome.status}
+
+    assert DAYS[1] in done
+    assert done.isdisjoint(world.update().days)
+
+
 # -- what must not hold the marker up, nor let it run ahead -------------------------------------
 
 
@@ -269,9 +287,12 @@ def test_a_late_scene_before_the_window_does_not_hold_the_marker_up():
     world.source.add(*five_days())
     world.update()
     # The search looks at days 4 and 5 again; of day 3 it sees a part.
-    world.source.add(MadeScene(HOBART, DAYS[2], "b"), MadeScene(HOBART, day_number(6)))
+    afternoon = datetime(2024, 12, 3, 5, tzinfo=UTC)
+    late = MadeScene(HOBART, DAYS[2], "b", instant=afternoon)
+    world.source.add(late, MadeScene(HOBART, day_number(6)))
 
     assert world.update().planned == {day_number(6): "new"}
+    assert world.source.queries[-1].covers(afternoon)
     assert marker_of(world) == day_number(6)
     assert world.update(since=DAYS[2]).planned == {DAYS[2]: "changed"}
 
@@ -364,11 +385,11 @@ def test_a_run_that_waited_for_another_works_with_what_that_one_found(world):
         nonlocal waited
         if write.path.startswith("leases/imagery/") and not waited:
             waited = True
-            world.source.add(MadeScene(HOBART, DAYS[1], "b"))
+            world.source.add(MadeScene(HOBART, DAYS[1], version=2))
             other.update()
 
     world.update()
-    world.source.add(MadeScene(HOBART, day_number(6)))
+    world.source.add(MadeScene(HOBART, DAYS[1], "b"))
     store = WatchedStore(world.store)
     imagery = open_site(HOBART, world.settings, store, "run-a", world.clock)
     imagery.search(world.source, START)
@@ -379,13 +400,9 @@ def test_a_run_that_waited_for_another_works_with_what_that_one_found(world):
     )
 
     assert waited
-    assert [planned.day for planned in plan] == [day_number(6)]
-    assert made.outcomes == ()  # the other made it
-    runs = {day: outcome.run_id for day, outcome in world.outcomes().items()}
-    assert {day for day, run_id in runs.items() if run_id == "run-0101"} == {
-        DAYS[1],
-        day_number(6),
-    }
+    assert [planned.day for planned in plan] == [DAYS[1]]
+    assert made.outcomes == ()  # the other made it, of newer scenes
+    assert world.outcomes()[DAYS[1]].run_id == "run-0101"
     assert world.update().plan == ()
 
 

@@ -17,8 +17,10 @@ import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 from urllib.parse import urlsplit
+
+T = TypeVar("T")
 
 _HEAD_LIMIT = 1 << 20
 
@@ -129,7 +131,7 @@ class FaultProxy:
         with self._lock:
             return [request for request, fault in self._passed if fault is not None]
 
-    def _call[T](self, work: Coroutine[Any, Any, T]) -> T:
+    def _call(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
 
     async def _stop(self) -> None:
