@@ -224,7 +224,8 @@ def solar_day_images(
     """Takes each planned day through classification, composite and views to its outcome.
 
     With all three selected, the planned days are made. With fewer, these products are made anew
-    for the days whose images stand.
+    for the days whose images stand. Faults fail the run in its last step, which is this one only
+    where `updated_markers` does not follow.
     """
     products = frozenset(Product(key.to_user_string()) for key in context.selected_asset_keys)
     with translated():
@@ -236,6 +237,9 @@ def solar_day_images(
         else:
             made = imagery.remake(products, reader, engine)
     yield from _image_outputs(imagery, made, products)
+    if _ends_with_images(context):
+        ended = {outcome.key[-1]: outcome.reason for outcome in made.outcomes}
+        raise_on_faults(IMAGERY, context.partition_key, ended)
 
 
 @dg.asset(
@@ -363,6 +367,12 @@ def _open_site(
     loaded = settings.load()
     site = site_of(site_windows, context.partition_key)
     return open_site(site, loaded, store.open(), context.run.run_id)
+
+
+def _ends_with_images(context: dg.AssetExecutionContext) -> bool:
+    """Whether the run leaves out `updated_markers`, the step that fails on faults otherwise."""
+    selected = context.run.asset_selection
+    return selected is not None and dg.AssetKey("updated_markers") not in selected
 
 
 def _image_outputs(

@@ -262,3 +262,15 @@ def test_a_store_that_refuses_an_output(tmp_path, tmp_path_factory):
         assert not ran.success
         assert world.reasons() == {days[0]: "none", days[1]: "write_failed"}
         assert "2024/12/03" in world.outcomes()[days[1]].error
+
+
+def test_a_product_made_alone_is_red_when_its_days_fail(ended, served):
+    world, _, _ = ended
+    served.misbehave("good/B04.tif", Misbehaviour(status=404))
+
+    alone = world.materialize("rgb_composites")
+
+    assert not alone.success
+    assert world.reasons()[DAY["good"]] == "source_not_found"
+    assert world.reasons()[DAY["fine"]] == "none"
+    assert world.outcomes()[DAY["good"]].outputs != ()  # the former images stand
