@@ -18,6 +18,7 @@ from estinel_assets.errors import BadInputError, EstinelError
 
 app = typer.Typer(help="An embedded world: made scenes, a local STAC API, and the whole pipeline.")
 
+STOP_TIMEOUT_S = 30.0
 PORT = 8765
 """Where the embedded world answers, if the port is free."""
 
@@ -131,8 +132,7 @@ def ui(
         try:
             server.wait()
         finally:
-            server.terminate()
-            server.wait()
+            stop(server)
 
 
 @contextmanager
@@ -157,8 +157,17 @@ def serving(at: DemoFolder) -> Iterator[None]:
             raise EstinelError(f"the demo's world does not start; see: {' '.join(command)}")
         yield
     finally:
-        server.terminate()
-        server.wait()
+        stop(server)
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """End a process in order; one that ignores the request, after half a minute, without."""
+    process.terminate()
+    try:
+        process.wait(STOP_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 def checkout() -> Path:

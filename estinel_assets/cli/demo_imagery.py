@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 from estinel_assets.build import build_definitions
 from estinel_assets.cli.progress import progress
 from estinel_assets.demo.world import DEMO_SEED, World, build_world, pass_a_day
+from estinel_assets.errors import EstinelError
 from estinel_assets.imagery.opening import open_site
 from estinel_assets.imagery.plan import outcomes_by_day
 from estinel_assets.imagery.reasons import SEARCH_KEY, ImageryReason
 from estinel_assets.imagery.site_imagery import SiteImagery
 from estinel_assets.imagery.sites import load_sites
-from estinel_assets.orchestration.in_process import open_instance, run_job
+from estinel_assets.orchestration.in_process import JobRun, open_instance, run_job
 from estinel_assets.outcomes.reason import parse_reason
 from estinel_assets.settings import load_settings
 from estinel_assets.stac.api.database import Database
@@ -86,20 +87,24 @@ def run_imagery(at: "DemoFolder") -> dict[str, Any]:
     sites = load_sites(settings.imagery.sites, store)
     rows = []
     with open_instance(at.home) as instance, progress("Sites", total=len(sites)) as step:
-        run_job(defs, instance, "refresh_sites")
+        _need(run_job(defs, instance, "refresh_sites"))
         for site in sites:
             started = time.monotonic()
-            run_id = run_job(defs, instance, "update_site", site.site_id).run_id
+            done = run_job(defs, instance, "update_site", site.site_id)
+            counts = _counts(open_site(site, settings, store, "demo"), done.run_id)
+            if not counts["faults"]:
+                # One file of the demo is cut short on purpose; nothing else may fail.
+                _need(done)
             rows.append(
                 {
                     "location": site.location,
                     "SITE_ID": site.site_id,
-                    **_counts(open_site(site, settings, store, "demo"), run_id),
+                    **counts,
                     "seconds": round(time.monotonic() - started, 1),
                 }
             )
             step(site.location)
-        run_job(defs, instance, "build_web_catalog")
+        _need(run_job(defs, instance, "build_web_catalog"))
     return {
         "queries": len(rows),
         "requests": sum(row["requests"] for row in rows),
@@ -108,6 +113,11 @@ def run_imagery(at: "DemoFolder") -> dict[str, Any]:
         "seconds": round(time.monotonic() - began, 1),
         "sites": rows,
     }
+
+
+def _need(run: JobRun) -> None:
+    if not run.success:
+        raise EstinelError(f"run {run.run_id} failed: {run.error}")
 
 
 def _counts(imagery: SiteImagery, run_id: str) -> dict[str, Any]:

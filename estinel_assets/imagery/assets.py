@@ -83,7 +83,7 @@ def site_windows(
     with translated():
         loaded = settings.load()
         sites = sites_of(loaded, store.open())
-    added, deleted = sync_partitions(context.instance, SITES, [site.site_id for site in sites])
+        added, deleted = sync_partitions(context.instance, SITES, [site.site_id for site in sites])
     context.add_output_metadata({"sites": len(sites), "added": added, "deleted": deleted})
     return windows_frame(sites, loaded.imagery.window_rule)
 

@@ -83,8 +83,11 @@ def day_item(
 
 def _assets(paths: DayPaths) -> dict[str, ItemAsset]:
     def asset(path: str, title: str, *roles: str, bands: tuple[str, ...] = ()) -> ItemAsset:
+        folder, name = posixpath.split(path)
+        beside = posixpath.dirname(paths.item)
+        relative = name if folder == beside else "../" * len(beside.split("/")) + path
         # Names may hold percent signs, which an address must encode once more.
-        href = quote(posixpath.relpath(path, posixpath.dirname(paths.item)))
+        href = quote(relative)
         return ItemAsset(href, title, roles, bands=bands)
 
     return {

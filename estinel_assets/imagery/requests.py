@@ -105,18 +105,18 @@ def is_orphan(started_at: datetime, now: datetime, *, held: bool) -> bool:
     return not held and now - started_at >= ORPHAN_AGE
 
 
-def turn_of(names: Iterable[str], cursor: str, most: int) -> tuple[list[str], bool]:
+def turn_of(names: Iterable[str], cursor: str, most: int) -> list[str]:
     """What a tick looks at.
 
     Args:
         names: all there are.
-        cursor: the last one that was looked at; empty at the beginning of a round.
+        cursor: the last one that was looked at; empty before the first tick. It is never reset:
+            Dagster takes an empty cursor for none, and keeps the former one.
         most: how many a tick looks at.
 
     Returns:
-        The names after the cursor, in order, and whether they end the round. Where none is left
-        after the cursor, a new round begins.
+        The names after the cursor, in order; from the first one where none is left after it.
     """
     ordered = sorted(names)
     left = [name for name in ordered if name > cursor] or ordered
-    return left[:most], len(left) <= most
+    return left[:most]

@@ -106,11 +106,9 @@ def new_imagery_sensor(
     source, search_began = _bounded_source(loaded)
     requests: list[dg.RunRequest] = []
     problems: list[str] = []
-    turn, done = turn_of(present, context.cursor or "", SITES_A_TICK)
     last = context.cursor or ""
-    for number, site_id in enumerate(turn):
+    for number, site_id in enumerate(turn_of(present, last, SITES_A_TICK)):
         if number and time.monotonic() - began > TICK_S:
-            done = False
             break
         last = site_id
         if site_id in busy:
@@ -128,7 +126,7 @@ def new_imagery_sensor(
     return dg.SensorResult(
         run_requests=requests,
         skip_reason=None if requests else "; ".join(problems) or "no site has anything to make",
-        cursor="" if done else last,
+        cursor=last,
     )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import boto3
 import dagster as dg
+from botocore.exceptions import BotoCoreError
 from dagster_aws.s3 import S3Resource
 
 from estinel_assets.errors import BadInputError
@@ -77,13 +78,16 @@ def _boto3_session(
     token: str | None,
 ) -> boto3.Session:
     """One session for all steps of a process: it takes 14 ms to make, and renews credentials."""
-    return boto3.Session(
-        profile_name=profile,
-        region_name=region,
-        aws_access_key_id=key_id,
-        aws_secret_access_key=secret,
-        aws_session_token=token,
-    )
+    try:
+        return boto3.Session(
+            profile_name=profile,
+            region_name=region,
+            aws_access_key_id=key_id,
+            aws_secret_access_key=secret,
+            aws_session_token=token,
+        )
+    except BotoCoreError as error:
+        raise BadInputError(f"the AWS configuration cannot be used: {error}") from None
 
 
 class ScenesResource(dg.ConfigurableResource):  # type: ignore[type-arg]

@@ -125,8 +125,10 @@ class OutcomeBook:
                 yield held
             finally:
                 lease.check()
-                if held.changed or rows is not former:
+                if held.changed or held.behind or rows is not former:
                     try:
+                        if held.behind:
+                            held.rows = rebuild(self.ledger, partition, held.rows)
                         write_index(self._store, path, held.rows.values())
                     except StoreError:
                         # The index is behind the ledger: whoever comes next must see that.
@@ -168,6 +170,7 @@ class OpenPartition:
         self.partition = partition
         self.rows: dict[Key, IndexRow] = dict(rows)
         self.changed = False
+        self.behind = False
 
     def index(self) -> Index:
         """The outcomes as they are now."""
@@ -181,7 +184,13 @@ class OpenPartition:
             LeaseLostError: another worker took the partition over; nothing was stored.
         """
         self._lease.check()
-        entry = self._ledger.put_one(outcome)
+        try:
+            entry = self._ledger.put_one(outcome)
+        except StoreError:
+            # The record may stand all the same, for instance where its predecessor could not be
+            # deleted: only the ledger's listing tells.
+            self.behind = True
+            raise
         with self._lock:
             self.rows[outcome.key] = IndexRow.of(outcome, entry)
             self.changed = True

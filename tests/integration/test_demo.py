@@ -19,7 +19,8 @@ from tests.support.dagster_store import quiet_dagster
 from tests.support.demo import MadeDemo, made_demo
 from tests.support.real import ROOT
 
-pytestmark = quiet_dagster
+# The demo itself is made within the first test's time.
+pytestmark = [quiet_dagster, pytest.mark.timeout(400)]
 
 LOCATIONS = {
     "Hobart",
@@ -176,7 +177,7 @@ def test_a_reader_in_a_notebook_loads_any_asset(
     views = defs.load_asset_value("views", partition_key=HOBART, instance=instance)
 
     assert isinstance(views, pd.DataFrame)
-    assert "2024-12-05" in set(views["solar_day"].astype(str))
+    assert "2024-12-05" in set(views["solarday"].astype(str))
 
 
 # --- what Dagster knows ------------------------------------------------------------------------

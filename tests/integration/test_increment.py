@@ -261,7 +261,6 @@ def test_a_withdrawn_day_leaves_the_catalogue_and_the_marker_where_it_is(world):
     assert catalogued(world) == DAYS
 
 
-@pytest.mark.xfail(strict=True, reason="the index does not learn of a record whose put failed late")
 def test_a_record_whose_predecessor_could_not_be_deleted_still_counts(world):
     world.update()
     world.source.add(MadeScene(HOBART, DAYS[1], "b"))

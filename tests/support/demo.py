@@ -14,7 +14,7 @@ import pytest
 
 from tests.support.cli import command_line, process_environment
 
-_TIMEOUT_S = 170
+_TIMEOUT_S = 300
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,10 +121,10 @@ def crashing(inner: ObjectStore, at: int, *, after: bool) -> WatchedStore:
 
 
 def refusing(inner: ObjectStore, at: int) -> WatchedStore:
-    """A store that refuses its n-th write, counted from 0, unless that is a deletion."""
+    """A store that refuses its n-th write, counted from 0; deletions are writes, too."""
 
     def refuse(write: Write) -> None:
-        if len(store.writes) == at + 1 and write.operation != "delete":
+        if len(store.writes) == at + 1:
             raise StoreError(f"the store refuses {write.path}")
 
     store = WatchedStore(inner, before=refuse)
