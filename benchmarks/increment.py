@@ -58,7 +58,7 @@ class Size:
     """Increments with Dagster, and as many without."""
 
 
-FULL, QUICK = Size(20, 260, 3), Size(3, 8, 1)
+FULL, QUICK = Size(20, 260, 3), Size(2, 6, 1)
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,7 +25,7 @@ from tests.support.real import ROOT
 
 T = TypeVar("T")
 LOCATION = "estinel_assets"
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 """A hung test should fail; nothing is asserted about how long anything takes."""
 
 _DEFINITIONS = """\

@@ -1,0 +1,66 @@
+"""The benchmarks run, do what they say they measure, and the page shows what they wrote."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.cli import process_environment
+from tests.support.real import ROOT
+
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+def quick(name, output):
+    done = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{name}", "--quick", "--output", str(output)],
+        cwd=ROOT,
+        env=process_environment({}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=150,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(output.read_text(encoding="utf-8"))
+
+
+def test_the_increment_does_what_is_new_with_one_search_a_site(tmp_path):
+    found = quick("increment", tmp_path / "increment.json")
+
+    assert found["quick"] is True
+    assert found["bootstrap"]["days"] == found["site_days"]
+    for part in ("increment", "increment_without_dagster"):
+        assert (found[part]["days"], found[part]["searches"]) == (found["sites"], found["sites"])
+    assert (found["nothing_new"]["days"], found["nothing_new"]["searches"]) == (0, found["sites"])
+    assert found["ratio_seconds"] > 0
+
+
+def test_planning_is_measured_on_both_stores(tmp_path):
+    found = quick("plan", tmp_path / "plan.json")
+
+    assert [case["store"] for case in found["cases"]] == ["local folder", "S3 (moto)"]
+    for case in found["cases"]:
+        assert [one["scenes_a_day"] for one in case["one_site"]] == [1, 2]
+        assert case["all_sites"]["sites"] == 5
+        for one in case["one_site"]:
+            assert one["goal_met"] == (one["plan"]["median_s"] <= one["goal_s"])
+
+
+@pytest.mark.parametrize("name", ["increment", "partitions", "plan"])
+def test_what_is_kept_is_whole(name):
+    found = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
+
+    assert (found["benchmark"], found["quick"]) == (name, False)
+    assert {"cores", "python", "versions", "load_1min_before"} <= set(found["surroundings"])
+
+
+def test_the_page_shows_what_is_kept():
+    done = subprocess.run(
+        [sys.executable, ROOT / "tools" / "bench-tables", "--check"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
