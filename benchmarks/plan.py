@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from hashlib import sha256
 from itertools import islice
 
 from benchmarks.catalogue import Place, place_of, scene, sites
@@ -84,12 +85,12 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """What is stored of a site, and not of its name."""
+    """What the source offers of a site, and of a thousand others alike."""
 
     table: bytes
     """Its scenes, encoded."""
-    fingerprints: dict[date, str]
-    """Of the days that have an outcome."""
+    days: int
+    """Days that have an outcome."""
     scenes_a_day: int
 
 
@@ -104,9 +105,7 @@ def history(place: Place, days: int, scenes_a_day: int) -> History:
     store = open_store("memory://")
     opened(place.site, store).search(ListedScenes(items), FIRST_DAY)
     table = store.get(table_path(place.site.site_id)).data
-    offered = opened(place.site, store).solar_days()
-    fingerprints = {day: offered[day].fingerprint for day in sorted(offered)[:-1]}
-    return History(table, fingerprints, scenes_a_day)
+    return History(table, days, scenes_a_day)
 
 
 def opened(site: Site, store: ObjectStore) -> SiteImagery:
@@ -114,63 +113,67 @@ def opened(site: Site, store: ObjectStore) -> SiteImagery:
     return open_site(site, Settings(), store, "benchmark", clock=lambda: NOW)
 
 
-def outcomes_of(imagery: SiteImagery, known: History) -> Iterator[Outcome]:
-    """An outcome a day; every seventh day has no image."""
-    for number, (day, inputs) in enumerate(known.fingerprints.items()):
-        made = number % 7 != 0
-        finished = datetime(day.year, day.month, day.day, 23, tzinfo=UTC)
-        paths = [f"sentinel-2-c1-l2a/{day:%Y/%m/%d}/Place_{day}_{n}.png" for n in range(9)]
-        yield Outcome(
-            product="imagery",
-            key=(imagery.site.site_id, day.isoformat()),
-            status=made,
-            reason="none" if made else "no_valid_pixels",
-            attempts=1,
-            started_at=finished - timedelta(seconds=2),
-            finished_at=finished,
-            duration_s=2.0,
-            run_id=f"0d5a2f2e-5d5c-4d0b-9b0e-{number // 30:012d}",
-            code_version="0.1.0/1",
-            inputs=inputs,
-            outputs=tuple(imagery.store.uri(path) for path in paths) if made else (),
-            detail={"cloud_fraction": 0.25, "valid_fraction": 1.0} if made else {},
-        )
-
-
 def put_site(imagery: SiteImagery, known: History) -> None:
-    """Store a site's table and index."""
+    """Store a site's table, and an index in which all but its last day are done."""
+    site_id = imagery.site.site_id
+    imagery.store.put(table_path(site_id), known.table)
+    # Fingerprints depend on the window, so they are each site's own.
+    offered = imagery.solar_days()
+    root = imagery.book.ledger.root
     rows = []
-    for outcome in outcomes_of(imagery, known):
-        path = imagery.book.ledger.path(outcome)
+    for number, day in enumerate(sorted(offered)[:-1]):
+        made, finished = number % 7 != 0, datetime(day.year, day.month, day.day, 23, tzinfo=UTC)
+        why, inputs = "none" if made else "no_valid_pixels", offered[day].fingerprint
         rows.append(
             IndexRow(
-                key=outcome.key,
-                status=outcome.status,
-                reason=outcome.reason,
-                attempts=outcome.attempts,
-                inputs=outcome.inputs,
-                started_at=outcome.started_at,
-                finished_at=outcome.finished_at,
-                run_id=outcome.run_id,
-                path=path,
-                etag=f"{hash(path) & 0xFFFFFFFFFFFF:012x}",
+                key=(site_id, day.isoformat()),
+                status=made,
+                reason=why,
+                attempts=1,
+                inputs=inputs,
+                started_at=finished - timedelta(seconds=2),
+                finished_at=finished,
+                run_id=f"0d5a2f2e-5d5c-4d0b-9b0e-{number // 30:012d}",
+                path=f"{root}/{site_id}/{day}/status={str(made).lower()}/reason={why}"
+                f"/scenes={inputs}/result.json",
+                etag=sha256(inputs.encode()).hexdigest()[:32],
             )
         )
-    site_id = imagery.site.site_id
     write_index(imagery.store, f"outcome-index/imagery/{site_id}.parquet", rows)
-    imagery.store.put(table_path(site_id), known.table)
 
 
-def put_records(imagery: SiteImagery, known: History) -> None:
-    """Store a site's records, which planning does not read."""
+def put_records(imagery: SiteImagery) -> int:
+    """Store the records that a site's index was made of; planning does not read them.
 
-    def put(outcome: Outcome) -> None:
-        body = dump_json(outcome.model_dump(mode="json"))
-        imagery.store.put(imagery.book.ledger.path(outcome), body)
+    Returns:
+        How many.
+    """
+    index = imagery.book.index(imagery.partition)
+
+    def put(row: IndexRow) -> None:
+        day = row.key[-1]
+        outputs = [f"sentinel-2-c1-l2a/{day.replace('-', '/')}/Place_{day}_{n}" for n in range(9)]
+        record = Outcome(
+            product="imagery",
+            key=row.key,
+            status=row.status,
+            reason=row.reason,
+            attempts=row.attempts,
+            started_at=row.started_at,
+            finished_at=row.finished_at,
+            duration_s=2.0,
+            run_id=row.run_id,
+            code_version="0.1.0/1",
+            inputs=row.inputs,
+            outputs=tuple(map(imagery.store.uri, outputs)) if row.status else (),
+            detail={"cloud_fraction": 0.25, "valid_fraction": 1.0} if row.status else {},
+        )
+        imagery.store.put(row.path, dump_json(record.model_dump(mode="json")))
 
     with ThreadPoolExecutor(8) as pool:
-        for _ in pool.map(put, outcomes_of(imagery, known)):
+        for _ in pool.map(put, index.values()):
             pass
+    return len(index)
 
 
 def plan(imagery: SiteImagery, expected: int) -> None:
@@ -187,7 +190,7 @@ def one_site(store: ObjectStore, site: Site, known: History, size: Size) -> dict
     put_site(imagery, known)
     whole = timings(lambda: plan(imagery, 1), runs=size.runs, warm_ups=2)
     return {
-        "outcomes": len(known.fingerprints),
+        "outcomes": known.days,
         "scenes_a_day": known.scenes_a_day,
         "table_bytes": len(known.table),
         "plan": whole.document(),
@@ -200,10 +203,11 @@ def one_site(store: ObjectStore, site: Site, known: History, size: Size) -> dict
 def without_index(store: ObjectStore, site: Site, known: History) -> dict[str, float | int]:
     """Measure what `read_index` replaces: a listing, and a request for each record."""
     imagery = opened(site, store)
-    put_records(imagery, known)
+    put_site(imagery, known)
+    stored = put_records(imagery)
 
     def by_listing() -> None:
-        if len(rebuild(imagery.book.ledger, imagery.partition, {})) != len(known.fingerprints):
+        if len(rebuild(imagery.book.ledger, imagery.partition, {})) != stored:
             raise RuntimeError("the ledger does not hold what was put there")
 
     return timings(by_listing, runs=3).document()
@@ -268,7 +272,7 @@ def all_sites(address: Address, known: History, everyone: Sequence[Site]) -> dic
     seconds = float(str(measured["seconds"]))
     return {
         "sites": len(everyone),
-        "outcomes_a_site": len(known.fingerprints),
+        "outcomes_a_site": known.days,
         **measured,
         "goal_s": GOAL_ALL_SITES_S,
         "goal_met": seconds <= GOAL_ALL_SITES_S,
@@ -289,19 +293,18 @@ def main() -> None:
     arguments = parser(__doc__).parse_args()
     size = QUICK if arguments.quick else FULL
     around = surroundings()
-    # One place under many names: what is stored differs by its name alone.
-    twins = [_renamed(site) for site in sites(size.sites)]
-    place = place_of(twins[0], "https://scenes.example")
+    everywhere = sites(size.sites)
+    place = place_of(everywhere[0], "https://scenes.example")
     histories = [history(place, size.days, scenes_a_day) for scenes_a_day in (1, 2)]
     cases = []
     with _stores() as stores:
         for name, address in stores.items():
             print(f"{name}: one site", file=sys.stderr)
             store = address.open()
-            one = [one_site(store, twins[0], known, size) for known in histories]
-            listed = without_index(store, twins[0], histories[0])
+            one = [one_site(store, everywhere[0], known, size) for known in histories]
+            listed = without_index(store, everywhere[0], histories[0])
             print(f"{name}: {size.sites} sites", file=sys.stderr)
-            everyone = all_sites(address, histories[0], twins)
+            everyone = all_sites(address, histories[0], everywhere)
             cases.append(
                 {
                     "store": name,
@@ -311,11 +314,6 @@ def main() -> None:
                 }
             )
     keep("plan", arguments, {"surroundings": around, "cases": cases})
-
-
-def _renamed(site: Site) -> Site:
-    first = sites(1)[0]
-    return Site(site.location, first.lon, first.lat, first.resolution, first.radiusx, first.radiusy)
 
 
 if __name__ == "__main__":

@@ -127,8 +127,8 @@ def days_frame(
 
 def reasons_of_run(days: pd.DataFrame, run_ids: Collection[str]) -> dict[str, str]:
     """The reasons with which days ended in some runs, by day."""
-    mine = days[days["run_id"].isin(list(run_ids))]
-    return {str(day): str(why) for day, why in zip(mine["solarday"], mine["reason"], strict=True)}
+    rows = zip(days["solarday"], days["reason"], days["run_id"], strict=True)
+    return {str(day): str(why) for day, why, run_id in rows if run_id in run_ids}
 
 
 def _uris(product: Product, paths: DayPaths) -> dict[str, str]:

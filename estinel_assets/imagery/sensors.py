@@ -28,8 +28,7 @@ from estinel_assets.imagery.site_imagery import SiteImagery
 from estinel_assets.imagery.sites import sites_of
 from estinel_assets.orchestration.partitions import SITES
 from estinel_assets.orchestration.resources import SettingsResource, StoreResource
-from estinel_assets.outcomes.book import LEASE_FOLDER
-from estinel_assets.outcomes.paths import encode_key
+from estinel_assets.outcomes.book import lease_path
 from estinel_assets.outcomes.rules import RetryRule
 from estinel_assets.settings import Settings
 from estinel_assets.stac.search import StacApiSource
@@ -223,9 +222,8 @@ def _ended_at(
 
 
 def _is_held(store: ObjectStore, site_id: str) -> bool:
-    path = f"{LEASE_FOLDER}/{IMAGERY.product}/{encode_key((site_id,))}.json"
     try:
-        return lease_is_live(store, path) is True
+        return lease_is_live(store, lease_path(IMAGERY.product, (site_id,))) is True
     except LeaseError:  # not readable as a lease: the run will say so
         return False
 

@@ -41,6 +41,11 @@ class ProductOutcomes:
     """Folder of the records where a published contract fixes it; else `{prefix}/{product}`."""
 
 
+def lease_path(product: str, partition: Key) -> str:
+    """Where the lease of a product line's partition stands."""
+    return f"{LEASE_FOLDER}/{product}/{encode_key(partition)}.json"
+
+
 class OutcomeBook:
     """The outcomes of one product line in one store."""
 
@@ -154,7 +159,7 @@ class OutcomeBook:
         return f"{INDEX_FOLDER}/{self.spec.product}/{encode_key(partition)}.parquet"
 
     def _lease_path(self, partition: Key) -> str:
-        return f"{LEASE_FOLDER}/{self.spec.product}/{encode_key(partition)}.json"
+        return lease_path(self.spec.product, partition)
 
 
 class OpenPartition:

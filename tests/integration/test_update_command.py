@@ -159,7 +159,6 @@ def test_a_site_with_a_fault_is_reported_and_the_other_stands(world, home, scene
     assert "1 source_not_found" in one.stdout
 
 
-@pytest.mark.xfail(strict=True, reason="frames.reasons_of_run of an empty table raises")
 def test_a_site_without_scenes_is_no_fault(tmp_path, home):
     with imagery_world(tmp_path / "world", []) as world:
         result = update(world, home)
