@@ -29,7 +29,7 @@ ui: $(VENV)/.installed-demo ## open Dagster on what `make demo` left
 
 test: $(VENV)/.installed-test ## install what the tests need and run them all but the long ones
 	@tools/system-packages
-	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal --cov --cov-report=term
+	$(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal --durations=12 --cov --cov-report=term
 
 soak: $(VENV)/.installed-test ## run the long tests
 	@tools/system-packages
@@ -54,6 +54,7 @@ definitions: $(VENV)/.installed-dev
 
 docs: $(VENV)/.installed-dev ## build the documents into site/
 	$(BIN)/python tools/docs-tables --check
+	$(BIN)/python tools/bench-tables --check
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 # Keeps the versions that are pinned and still fit; `make upgrade` takes the newest.

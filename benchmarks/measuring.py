@@ -135,6 +135,7 @@ def keep(name: str, arguments: argparse.Namespace, document: Mapping[str, object
         "measured_on": datetime.now(UTC).date().isoformat(),
         "quick": arguments.quick,
         **document,
+        "load_1min_after": round(os.getloadavg()[0], 2),
     }
     text = json.dumps(whole, indent=2) + "\n"
     output = arguments.output or (None if arguments.quick else RESULTS / f"{name}.json")
