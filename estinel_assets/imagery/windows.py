@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from pyproj import Transformer
+from pyproj import Proj, Transformer
 
 from estinel_assets.imagery.site import Site
 from estinel_assets.raster.grids import Grid
@@ -80,9 +80,12 @@ def site_window(site: Site, rule: WindowRule = "estinel") -> SiteWindow:
     """
     crs = site_crs(site.lon, site.lat)
     radiusy = site.radiusx if rule == "estinel-r" else site.radiusy
-    local = f"+proj=laea +lat_0={site.lat} +lon_0={site.lon} +datum=WGS84 +units=m +type=crs"
+    # A projection is quick to make; a transformation between two CRS takes 30 ms, so only the
+    # second half of the way, which many sites share, is one.
+    local = Proj(proj="laea", lat_0=site.lat, lon_0=site.lon, datum="WGS84", units="m")
     x, y = _outline((-site.radiusx, -radiusy, site.radiusx, radiusy), (0.0, 0.0))
-    x, y = _transformer(local, crs).transform(x, y)
+    longitudes, latitudes = local(x, y, inverse=True)
+    x, y = _transformer("EPSG:4326", crs).transform(longitudes, latitudes)
     grid = Grid.covering(
         crs,
         (float(x.min()), float(y.min()), float(x.max()), float(y.max())),
