@@ -50,10 +50,9 @@ def open_book(folder: Path) -> OutcomeBook:
     )
 
 
-def outcomes(folder: Path, command: str, *options: object) -> Ended:
-    return estinel(
-        "outcomes", command, "--product", "imagery", *options, ESTINEL_STORE_URL=folder.as_uri()
-    )
+def outcomes(folder: Path, command: str, *options: object, **variables: str) -> Ended:
+    arguments = ("outcomes", command, "--product", "imagery", *options)
+    return estinel(*arguments, ESTINEL_STORE_URL=folder.as_uri(), **variables)
 
 
 def listed(folder: Path, *options: object) -> list[str]:
@@ -259,8 +258,9 @@ def test_reindex_of_one_key_means_its_partition(folder: Path) -> None:
 def test_reindex_of_a_partition_that_is_held_fails(folder: Path) -> None:
     path = f"{LEASE_FOLDER}/imagery/{HOBART}.json"
     with hold_lease(open_store(folder.as_uri()), path, ttl_s=60):
-        some = outcomes(folder, "reindex", "--json")
-        every = outcomes(folder, "reindex", "--key", HOBART, "--json")
+        no_wait = {"ESTINEL_OUTCOMES_LEASE_WAIT_S": "0"}
+        some = outcomes(folder, "reindex", "--json", **no_wait)
+        every = outcomes(folder, "reindex", "--key", HOBART, "--json", **no_wait)
     assert some.code == 1
     assert [row["outcomes"] for row in some.document] == [1, None]
     assert path in some.document[1]["error"]
