@@ -85,18 +85,6 @@ class ItemRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def upsert_collections(self, collections: Iterable[Mapping[str, Any]]) -> int:
-        """Store collections, each in place of an older one of the same id.
-
-        Returns:
-            How many.
-
-        Raises:
-            BadInputError: one cannot be used; nothing is stored.
-        """
-        with self._database.writing() as connection:
-            return _write_collections(connection, collections)
-
     def upsert_items(self, items: Iterable[Mapping[str, Any]]) -> int:
         """Store items, each in place of an older one of the same id and collection.
 
