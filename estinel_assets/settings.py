@@ -116,6 +116,47 @@ class ImagerySettings(_Group):
     """A cloudier day ends as `too_cloudy`; off by default."""
 
 
+class CompatibilitySettings(_Group):
+    """The compatibility product line."""
+
+    cmr_url: str = "https://cmr.earthdata.nasa.gov/search"
+    """Search API of NASA's Common Metadata Repository."""
+    providers: tuple[str, ...] = ()
+    """CMR providers whose collections are checked; empty for the EOSDIS archives."""
+    access: Literal["direct", "external"] = "external"
+    """`direct` reads from S3, which works only in the archive's region, and falls back to
+    `external`: HTTPS."""
+    endpoint: str | None = None
+    """A running TiTiler-CMR through which tiles are asked for, too."""
+    workers: int = Field(default=2, ge=1, le=256)
+    """Checks in flight in one run, each in a process of its own."""
+    time_limit_s: float = Field(default=60.0, gt=0)
+    """A check that takes longer is stopped and ends as `timeout`."""
+    memory_limit_mib: int = Field(default=4096, ge=256)
+    """Memory that a check may use beyond what its process starts with."""
+    seed: int = 0
+    """Together with the collection it decides which granule is tried."""
+    outage_share: float = Field(default=0.5, gt=0, le=1)
+    """A run pauses when this share of its latest checks fails anew for one network reason."""
+    outage_window: int = Field(default=40, ge=2)
+    """Latest checks that are looked at; with fewer no outage is assumed."""
+    stale_days: float = Field(default=90.0, gt=0)
+    """Results older than this are reported by the asset check `results_age`."""
+
+
+class EarthdataSettings(_Group):
+    """Earthdata Login, asked for only by files that need it; else ~/.netrc is looked at."""
+
+    token: SecretStr | None = None
+    """Bearer token."""
+    username: str | None = None
+    """Name for the login."""
+    password: SecretStr | None = None
+    """Password for the login."""
+    login_hosts: tuple[str, ...] = ("urs.earthdata.nasa.gov",)
+    """Hosts of the login."""
+
+
 class AlertSettings(_Group):
     """Who is told when something fails."""
 
@@ -150,6 +191,8 @@ class Settings(BaseSettings):
     compute: ComputeSettings = ComputeSettings()
     outcomes: OutcomeSettings = OutcomeSettings()
     imagery: ImagerySettings = ImagerySettings()
+    compatibility: CompatibilitySettings = CompatibilitySettings()
+    earthdata: EarthdataSettings = EarthdataSettings()
     alert: AlertSettings = AlertSettings()
     log: LogSettings = LogSettings()
 

@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 def product_lines() -> dict[str, "ProductOutcomes"]:
     """All product lines by name. A new one is added here."""
+    from estinel_assets.compatibility.reasons import COMPATIBILITY
     from estinel_assets.imagery.reasons import IMAGERY
 
-    return {line.product: line for line in (IMAGERY,)}
+    return {line.product: line for line in (COMPATIBILITY, IMAGERY)}
 
 
 def product_line(name: str) -> "ProductOutcomes":

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import dagster as dg
@@ -13,21 +13,25 @@ from estinel_assets.imagery.jobs import build_web_catalog, refresh_sites, update
 from estinel_assets.imagery.layout import FRAGMENTS
 from estinel_assets.imagery.opening import open_site, utc_now
 from estinel_assets.imagery.reasons import IMAGERY
-from estinel_assets.imagery.requests import (
-    BOOTSTRAP,
-    EarlierRun,
-    attempt_to_request,
-    content_of,
-    digest,
-    is_orphan,
-    needs_run,
-    turn_of,
-)
+from estinel_assets.imagery.requests import BOOTSTRAP, content_of
 from estinel_assets.imagery.site_finish import preview_plan, was_never_run
 from estinel_assets.imagery.site_imagery import SiteImagery
 from estinel_assets.imagery.sites import sites_of
 from estinel_assets.orchestration.partitions import SITES
 from estinel_assets.orchestration.resources import SettingsResource, StoreResource
+from estinel_assets.orchestration.run_requests import (
+    EarlierRun,
+    attempt_to_request,
+    digest,
+    turn_of,
+)
+from estinel_assets.orchestration.runs import (
+    CONTENT_TAG,
+    PARTITION_TAG,
+    UNFINISHED,
+    ended_at,
+    in_step,
+)
 from estinel_assets.outcomes.book import lease_path
 from estinel_assets.outcomes.rules import RetryRule
 from estinel_assets.settings import Settings
@@ -43,19 +47,6 @@ TICK_S = 35.0
 repeat it from where it began."""
 SEARCH_S = 15.0
 """Longest time for the search of one site, so that the last one of a tick still fits in."""
-CONTENT_TAG = "estinel/content"
-PARTITION_TAG = "dagster/partition"
-SENSOR_TAG = "dagster/sensor_name"
-RUNS_LOOKED_AT = 20
-WAITING = {dg.DagsterRunStatus.NOT_STARTED, dg.DagsterRunStatus.QUEUED}
-"""Runs that nobody works on yet; Dagster's run monitoring ends those that never start."""
-UNFINISHED = [
-    *WAITING,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
-
 
 @dg.sensor(job=refresh_sites, minimum_interval_seconds=300)
 def sites_sensor(
@@ -68,7 +59,7 @@ def sites_sensor(
     except EstinelError as error:
         return dg.SkipReason(f"the table of sites is not usable: {error}")
     content = digest((sites, loaded.imagery.window_rule))
-    return _in_step(context, "sites", content, _retry_rule(loaded))
+    return in_step(context, "sites", content, _retry_rule(loaded), utc_now())
 
 
 @dg.sensor(job=build_web_catalog, minimum_interval_seconds=60)
@@ -83,7 +74,7 @@ def web_catalog_sensor(
         return dg.SkipReason(f"the parts of the catalogue cannot be listed: {error}")
     if not fragments:
         return dg.SkipReason("no site has a part of the catalogue yet")
-    return _in_step(context, "catalog", digest(fragments), retry)
+    return in_step(context, "catalog", digest(fragments), retry, utc_now())
 
 
 @dg.sensor(job=update_site, minimum_interval_seconds=600)
@@ -175,50 +166,11 @@ def _request_for(
     )
 
 
-def _in_step(
-    context: dg.SensorEvaluationContext, what: str, content: str, retry: RetryRule
-) -> dg.RunRequest | dg.SkipReason:
-    """Ask for a run that brings something into step with its content, unless the last one did."""
-    now = utc_now()
-    filters = dg.RunsFilter(tags={SENSOR_TAG: context.sensor_name})
-    runs = [
-        EarlierRun(
-            _ended_at(record, None, "", now),
-            record.dagster_run.is_success,
-            record.dagster_run.tags.get(CONTENT_TAG, ""),
-        )
-        for record in context.instance.get_run_records(filters, limit=RUNS_LOOKED_AT)
-    ]
-    if not needs_run(content, runs, now, retry):
-        return dg.SkipReason(f"{what} {content} is done, under way, or waits for another attempt")
-    # Older runs than those looked at count, too: a run key works once.
-    count = context.instance.get_runs_count(
-        dg.RunsFilter(tags={SENSOR_TAG: context.sensor_name, CONTENT_TAG: content})
-    )
-    return dg.RunRequest(run_key=f"{what}-{content}-{count + 1}", tags={CONTENT_TAG: content})
-
-
 def _ended_at(
-    record: dg.RunRecord, store: ObjectStore | None, site_id: str, now: datetime
+    record: dg.RunRecord, store: ObjectStore, site_id: str, now: datetime
 ) -> datetime | None:
-    """When a run ended; None while it goes on. One that lost its process ended when it began.
-
-    Args:
-        record: the run.
-        store: holds the lease of the site that it works on; None where it needs none.
-        site_id: the site.
-        now: the time, aware.
-    """
-    run = record.dagster_run
-    if run.is_finished:
-        return datetime.fromtimestamp(record.end_time or record.update_timestamp.timestamp(), UTC)
-    if run.status in WAITING:
-        return None
-    began = record.start_time or record.create_timestamp.timestamp()
-    started_at = datetime.fromtimestamp(began, UTC)
-    if not is_orphan(started_at, now, held=False):
-        return None
-    return None if store is not None and _is_held(store, site_id) else started_at
+    """When a site's run ended; None while it goes on, which its lease tells."""
+    return ended_at(record, now, is_held=lambda: _is_held(store, site_id))
 
 
 def _is_held(store: ObjectStore, site_id: str) -> bool:

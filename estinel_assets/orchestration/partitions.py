@@ -10,6 +10,9 @@ from estinel_assets.errors import BadInputError
 SITES = dg.DynamicPartitionsDefinition(name="sites")
 """One partition a site, named by its SITE_ID."""
 
+COLLECTIONS = dg.DynamicPartitionsDefinition(name="collections")
+"""One partition a CMR collection, named by its concept id."""
+
 ADD_AT_ONCE = 500
 """Partition keys a call: SQLite refuses statements with very many variables."""
 

@@ -16,9 +16,6 @@ from estinel_assets.imagery import sensors
 from estinel_assets.imagery.opening import open_site
 from estinel_assets.imagery.requests import BOOTSTRAP
 from estinel_assets.imagery.sensors import (
-    CONTENT_TAG,
-    PARTITION_TAG,
-    SENSOR_TAG,
     daily_update,
     new_imagery_sensor,
     sites_sensor,
@@ -26,6 +23,7 @@ from estinel_assets.imagery.sensors import (
 )
 from estinel_assets.imagery.site_id import site_id
 from estinel_assets.imagery.sites import known_site, sites_of
+from estinel_assets.orchestration.runs import CONTENT_TAG, PARTITION_TAG, SENSOR_TAG
 from tests.support.daemon import RunningDagster, running_dagster
 from tests.support.http import Misbehaviour, RangeServer
 from tests.support.imagery import (

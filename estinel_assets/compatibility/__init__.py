@@ -1,0 +1,1 @@
+"""Compatibility: can a NASA CMR collection be tiled, and if not, why."""
