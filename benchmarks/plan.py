@@ -34,7 +34,7 @@ from benchmarks.measuring import (
 )
 from benchmarks.servers import s3_process
 from estinel_assets.imagery.opening import open_site
-from estinel_assets.imagery.plan import outcomes_by_day, plan_days
+from estinel_assets.imagery.plan import plan_days
 from estinel_assets.imagery.scene_search import stored_scenes
 from estinel_assets.imagery.site import Site
 from estinel_assets.imagery.site_imagery import SiteImagery
@@ -108,9 +108,9 @@ def history(place: Place, days: int, scenes_a_day: int) -> History:
     return History(table, days, scenes_a_day)
 
 
-def opened(site: Site, store: ObjectStore) -> SiteImagery:
+def opened(site: Site, store: ObjectStore, settings: Settings | None = None) -> SiteImagery:
     """A site with the settings' defaults, at a fixed time."""
-    return open_site(site, Settings(), store, "benchmark", clock=lambda: NOW)
+    return open_site(site, settings or Settings(), store, "benchmark", clock=lambda: NOW)
 
 
 def put_site(imagery: SiteImagery, known: History) -> None:
@@ -215,20 +215,20 @@ def without_index(store: ObjectStore, site: Site, known: History) -> dict[str, f
 
 def _parts(imagery: SiteImagery, runs: int) -> dict[str, float]:
     site = imagery.site
-    scenes = stored_scenes(imagery.store, site.site_id)
-    days = imagery.solar_days()
     index = imagery.book.index(imagery.partition)
-    first_day = max(days) - RESCAN
+    first_day = max(imagery.solar_days()) - RESCAN
+    # Each is new to its run: what a run looks at of them stays made. One more is for the warm-up.
+    scenes = iter([stored_scenes(imagery.store, site.site_id) for _ in range(runs + 1)])
+    days = iter([imagery.solar_days() for _ in range(runs + 1)])
 
     def compare() -> None:
-        outcomes_by_day(index.values())
-        state = imagery.state(days, index)
+        state = imagery.state(next(days), index)
         plan_days(state, first_day=first_day, now=NOW, retry=imagery.retry)
 
     parts: dict[str, Callable[[], object]] = {
         "read_scenes": lambda: stored_scenes(imagery.store, site.site_id),
         "group_by_day": lambda: group_solar_days(
-            scenes, imagery.window, site.lon, imagery.provider
+            next(scenes), imagery.window, site.lon, imagery.provider
         ),
         "read_index": lambda: imagery.book.index(imagery.partition),
         "compare": compare,
@@ -239,12 +239,13 @@ def _parts(imagery: SiteImagery, runs: int) -> dict[str, float]:
 def plan_all(address: Address, everyone: Sequence[Site]) -> dict[str, object]:
     """Plan many sites one after the other, in a process that does nothing else."""
     store = address.open()
+    settings = Settings()  # read once, as the sensor and `estinel update` do
     first = max(1, len(everyone) // 20)
     waiting = iter(everyone)
 
     def some(count: int) -> None:
         for site in islice(waiting, count):
-            plan(opened(site, store), 1)
+            plan(opened(site, store, settings), 1)
 
     some(first)
     forget_peak()

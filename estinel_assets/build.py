@@ -1,17 +1,14 @@
 """Assembles the product lines into Dagster definitions."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import dagster as dg
 from dagster_aws.s3 import S3Resource
 
-from estinel_assets.imagery.assets import ASSETS as IMAGERY_ASSETS
-from estinel_assets.imagery.checks import CHECK_JOBS as IMAGERY_CHECK_JOBS
-from estinel_assets.imagery.checks import CHECK_SCHEDULES as IMAGERY_CHECK_SCHEDULES
-from estinel_assets.imagery.checks import CHECKS as IMAGERY_CHECKS
-from estinel_assets.imagery.jobs import JOBS as IMAGERY_JOBS
-from estinel_assets.imagery.sensors import SCHEDULES as IMAGERY_SCHEDULES
-from estinel_assets.imagery.sensors import SENSORS as IMAGERY_SENSORS
+from estinel_assets.errors import MissingDependencyError
 from estinel_assets.orchestration.alerts import alert_on_failed_check, alert_on_failed_run
 from estinel_assets.orchestration.io_managers import JsonIOManager, ParquetIOManager
 from estinel_assets.orchestration.resources import (
@@ -19,6 +16,81 @@ from estinel_assets.orchestration.resources import (
     SettingsResource,
     StoreResource,
 )
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ProductLine:
+    """What a product line adds to the definitions."""
+
+    assets: Sequence[Any]
+    checks: Sequence[Any]
+    check_jobs: Sequence[Any]
+    jobs: Sequence[Any]
+    schedules: Sequence[Any]
+    sensors: Sequence[Any]
+    resources: Mapping[str, object] = field(default_factory=dict)
+
+
+def _compatibility() -> ProductLine:
+    from estinel_assets.compatibility import assets, checks, jobs, sensors
+    from estinel_assets.compatibility.reasons import COMPATIBILITY
+    from estinel_assets.orchestration.outcome_io_manager import outcome_io_manager
+
+    return ProductLine(
+        assets=assets.ASSETS,
+        checks=checks.CHECKS,
+        check_jobs=checks.CHECK_JOBS,
+        jobs=jobs.JOBS,
+        schedules=[*jobs.SCHEDULES, *checks.CHECK_SCHEDULES],
+        sensors=sensors.SENSORS,
+        resources={"compatibility_outcomes": outcome_io_manager(COMPATIBILITY)},
+    )
+
+
+def _imagery() -> ProductLine:
+    from estinel_assets.imagery import assets, checks, jobs, sensors
+
+    return ProductLine(
+        assets=assets.ASSETS,
+        checks=checks.CHECKS,
+        check_jobs=checks.CHECK_JOBS,
+        jobs=jobs.JOBS,
+        schedules=[*sensors.SCHEDULES, *checks.CHECK_SCHEDULES],
+        sensors=sensors.SENSORS,
+    )
+
+
+LINES: Mapping[str, Callable[[], ProductLine]] = {
+    "compatibility": _compatibility,
+    "imagery": _imagery,
+}
+"""Each has an extra of its name; without that, its part of the graph is left out."""
+
+
+def installed_lines() -> Iterator[ProductLine]:
+    """The product lines whose packages are installed.
+
+    Raises:
+        MissingDependencyError: there is none.
+    """
+    absent = []
+    for name, make in LINES.items():
+        try:
+            line = make()
+        except ModuleNotFoundError as error:
+            if (error.name or "estinel_assets").startswith("estinel_assets"):
+                raise
+            absent.append(name)
+            log.info("%s is left out: its package %s is not installed", name, error.name)
+        else:
+            yield line
+    if len(absent) == len(LINES):
+        raise MissingDependencyError(
+            "no product line is installed; install the extra of one, as in "
+            "`pip install 'estinel-assets[imagery]'`"
+        )
 
 
 def build_definitions(
@@ -29,25 +101,32 @@ def build_definitions(
     Args:
         config_file: TOML file of settings; else the one that `ESTINEL_CONFIG` names, if any.
         resource_overrides: resources by key, instead of the ones that read the settings.
+
+    Raises:
+        MissingDependencyError: no product line is installed.
     """
     settings = SettingsResource(config_file=config_file)
     store = StoreResource(settings=settings, s3=S3Resource())
-    resources = {
+    resources: dict[str, object] = {
         "settings": settings,
         "store": store,
         "scenes": ScenesResource(settings=settings),
         "parquet": ParquetIOManager(store=store),
         "json": JsonIOManager(store=store),
     }
+    lines = list(installed_lines())
+    check_jobs = [job for line in lines for job in line.check_jobs]
+    for line in lines:
+        resources.update(line.resources)
     return dg.Definitions(
-        assets=IMAGERY_ASSETS,
-        asset_checks=IMAGERY_CHECKS,
-        jobs=[*IMAGERY_JOBS, *IMAGERY_CHECK_JOBS],
-        schedules=[*IMAGERY_SCHEDULES, *IMAGERY_CHECK_SCHEDULES],
+        assets=[asset for line in lines for asset in line.assets],
+        asset_checks=[check for line in lines for check in line.checks],
+        jobs=[*(job for line in lines for job in line.jobs), *check_jobs],
+        schedules=[schedule for line in lines for schedule in line.schedules],
         sensors=[
-            *IMAGERY_SENSORS,
+            *(sensor for line in lines for sensor in line.sensors),
             alert_on_failed_run,
-            alert_on_failed_check(IMAGERY_CHECK_JOBS),
+            alert_on_failed_check(check_jobs),
         ],
         resources={**resources, **(resource_overrides or {})},
         executor=dg.in_process_executor,

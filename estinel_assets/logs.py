@@ -4,8 +4,6 @@ Everything goes through the standard `logging` module, so that a module may log 
 `logging.getLogger(__name__)` or with `get_logger(__name__)`, under Dagster or in a notebook, with
 or without `configure_logging`. What differs from plain logging:
 
-- `work_unit(site=…, solar_day=…)` binds names to everything that is logged inside it, whoever
-  logs it, and logs how long the unit took (`duration_s`);
 - our own loggers follow the level asked for, libraries speak up from WARNING on (never below INFO:
   at DEBUG some of them print headers and signed addresses);
 - every value passes `mask`, which takes credentials out of addresses and out of text.
@@ -18,8 +16,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, TextIO
 
@@ -96,31 +93,6 @@ def get_logger(name: str) -> "BoundLogger":
         context_class=dict,
     )
     return logger
-
-
-@contextmanager
-def work_unit(
-    *, clock: Callable[[], float] = time.monotonic, **names: str | int | float
-) -> Iterator[None]:
-    """Bind names to everything that this thread logs inside, and log the duration at the end.
-
-    Args:
-        clock: seconds on a clock that never goes back.
-        **names: what names the unit of work, such as `site` and `solar_day`.
-    """
-    import structlog
-
-    log = get_logger(__name__)
-    started = clock()
-    with structlog.contextvars.bound_contextvars(**names):
-        try:
-            yield
-        except BaseException as error:
-            log.warning(
-                "unit failed", duration_s=round(clock() - started, 3), error=type(error).__name__
-            )
-            raise
-        log.info("unit finished", duration_s=round(clock() - started, 3))
 
 
 def configure_logging(
@@ -227,7 +199,6 @@ def _formatter(log_format: LogFormat, *, colors: bool) -> logging.Formatter:
         )
     return structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[
-            structlog.contextvars.merge_contextvars,
             structlog.stdlib.add_log_level,
             structlog.stdlib.add_logger_name,
             structlog.stdlib.ExtraAdder(),

@@ -128,8 +128,10 @@ class CompatibilitySettings(_Group):
     `external`: HTTPS."""
     endpoint: str | None = None
     """A running TiTiler-CMR through which tiles are asked for, too."""
+    engine: Literal["processes", "threads"] = "processes"
+    """`processes` isolates each check; `threads` is for debugging: nothing stops a check there."""
     workers: int = Field(default=2, ge=1, le=256)
-    """Checks in flight in one run, each in a process of its own."""
+    """Checks in flight in one run."""
     time_limit_s: float = Field(default=60.0, gt=0)
     """A check that takes longer is stopped and ends as `timeout`."""
     memory_limit_mib: int = Field(default=4096, ge=256)

@@ -8,8 +8,10 @@ from typer.main import get_command
 
 from estinel_assets import __version__
 from estinel_assets.cli import (
+    compatibility,
     config,
     demo,
+    demo_compatibility,  # noqa: F401 - adds its command to that of `demo`
     doctor,
     markers,
     outcomes,
@@ -75,6 +77,7 @@ app.command("reprocess")(reprocess.reprocess)
 app.add_typer(config.app, name="config")
 app.add_typer(outcomes.app, name="outcomes")
 # Product lines: what is special to one of them.
+app.add_typer(compatibility.app, name="compatibility")
 app.add_typer(demo.app, name="demo")
 app.add_typer(markers.app, name="markers")
 app.add_typer(sites.app, name="sites")

@@ -57,15 +57,23 @@ def write_outcomes(file: Path, outcomes: Iterable[Outcome], *, force: bool) -> i
     write = writers.get(file.suffix.lower())
     if write is None:
         raise BadInputError(f"{file} ends in neither .parquet nor .jsonl; name it so")
-    if file.exists() and not force:
-        raise _exists(file)
-    with _replacing(file, force=force) as sink:
+    with replacing(file, force=force) as sink:
         return write(sink, outcomes)
 
 
 @contextmanager
-def _replacing(file: Path, *, force: bool) -> Iterator[BinaryIO]:
-    """A new file beside the target that takes its place in the end, or vanishes on an error."""
+def replacing(file: Path, *, force: bool) -> Iterator[BinaryIO]:
+    """A new file beside the target that takes its place in the end, or vanishes on an error.
+
+    Args:
+        file: the target.
+        force: replace a file that stands there.
+
+    Raises:
+        BadInputError: the file exists or cannot be written.
+    """
+    if file.exists() and not force:
+        raise _exists(file)
     part = file.with_name(f".{file.name}.{secrets.token_hex(4)}.part")
     try:
         sink = part.open("xb")

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from estinel_assets.outcomes.book import OutcomeBook
     from estinel_assets.outcomes.paths import Key
 
+WHOLE = "(all)"
+"""Shown where a partition is the whole product line."""
+
 app = typer.Typer(help="Ask for outcomes: what is done, what failed and why.")
 
 
@@ -200,7 +203,7 @@ def reindex_outcomes(
     failed = 0
     with progress("Partitions", total=len(partitions)) as step:
         for partition in partitions:
-            name = encode_key(partition)
+            name = encode_key(partition) if partition else WHOLE
             count, problem = None, None
             try:
                 count = book.reindex(partition)
@@ -222,13 +225,24 @@ def reindex_outcomes(
 
 
 def _partitions(book: "OutcomeBook", keys: list["Key"]) -> list["Key"]:
-    """The partitions that hold outcomes, all of them or those of the keys."""
+    """The partitions that hold outcomes, all of them or those of the keys.
+
+    Where a product line has but one partition, that is the empty key.
+    """
     from estinel_assets.outcomes.ledger import Selection
     from estinel_assets.outcomes.paths import encode_key
 
     depth = book.spec.partition_depth
     if not keys:
         return sorted({entry.key[:depth] for entry in book.ledger.entries()})
+    if depth == 0:
+        for key in keys:
+            if not any(book.ledger.entries(Selection(under=key))):
+                raise BadInputError(
+                    f"{book.spec.product} has no outcome {encode_key(key)!r}; `estinel outcomes "
+                    f"list --product {book.spec.product}` shows those it has"
+                )
+        return [()]
     wanted = sorted({book.partition_of(key) for key in keys})
     for partition in wanted:
         known = len(partition) == depth and any(book.ledger.entries(Selection(under=partition)))

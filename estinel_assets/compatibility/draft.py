@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from estinel_assets.compatibility.ending import CheckEndedError
-from estinel_assets.compatibility.record import CompatibilityRecord
+from estinel_assets.compatibility.record import CompatibilityRecord, TileTried
 
 
 @dataclass(slots=True)
@@ -22,10 +22,15 @@ class Draft:
     """Seconds on a clock that never goes back."""
     known: dict[str, Any] = field(default_factory=dict)
     durations_s: dict[str, float] = field(default_factory=dict)
+    tiles: list[TileTried] = field(default_factory=list)
 
     def learn(self, **fields: Any) -> None:
         """Add fields of `CompatibilityRecord`; None does not replace what is known."""
         self.known.update({name: value for name, value in fields.items() if value is not None})
+
+    def tried(self, tile: TileTried) -> None:
+        """Add a tile that was asked for."""
+        self.tiles.append(tile)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
@@ -54,4 +59,5 @@ class Draft:
             collection_concept_id=self.concept_id,
             **{**self.known, **ending},
             durations_s=self.durations_s,
+            tiles=tuple(self.tiles),
         )

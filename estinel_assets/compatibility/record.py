@@ -3,7 +3,7 @@
 It is the `detail` of the collection's outcome.
 """
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -53,7 +53,8 @@ class CompatibilityRecord(BaseModel):
     error_message: str | None = None
     tiles_url: str | None = None
     variable: str | None = None
-    data_variables: list[str] | None = None
+    data_variables: list[str | None] | None = None
+    """Names in the file's order; None in place of a raster's band without a description."""
     num_granules: int | None = None
     processing_level: str | None = None
     groups: list[str] | None = None
@@ -97,6 +98,6 @@ PUBLISHED = (
 """The published columns, in their order."""
 
 
-def published(record: CompatibilityRecord) -> dict[str, Any]:
-    """The published columns of a record."""
-    return {name: getattr(record, name) for name in PUBLISHED}
+def inputs_of(record: CompatibilityRecord) -> str:
+    """Fingerprint of what a check depends on: another one starts the attempts anew."""
+    return "" if record.revision_id is None else f"revision {record.revision_id}"

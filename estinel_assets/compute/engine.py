@@ -1,6 +1,6 @@
 """What every engine promises."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -32,10 +32,13 @@ class Completed(Generic[T, R]):
 class Engine(Protocol):
     """Runs a function over items, several at a time."""
 
-    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[Completed[T, R]]:
+    def map(
+        self, function: Callable[[T], R], items: Iterable[T]
+    ) -> Generator[Completed[T, R], None, None]:
         """Yield each item as it completes, in no promised order.
 
         Items are taken only as workers come free, so that an endless iterable costs no memory.
-        Closing the iterator early starts no further item and waits for those under way.
+        Closing the iterator early starts no further item, and waits for those under way or ends
+        them.
         """
         ...

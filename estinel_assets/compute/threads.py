@@ -1,6 +1,6 @@
 """The default engine: threads of this process."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
 from itertools import islice
@@ -19,7 +19,9 @@ class Threads:
         """Args: workers: how many items are under way at once, at least 1."""
         self.workers = workers
 
-    def map(self, function: Callable[[T], R], items: Iterable[T]) -> Iterator[Completed[T, R]]:
+    def map(
+        self, function: Callable[[T], R], items: Iterable[T]
+    ) -> Generator[Completed[T, R], None, None]:
         """See `Engine.map`. The caller's context variables are visible to the function."""
         waiting = iter(items)
         under_way: dict[Future[R], T] = {}

@@ -46,7 +46,8 @@ class SiteState:
     """What is known of a site's days."""
 
     fingerprints: Mapping[date, str]
-    """Of every day that the source offers now."""
+    """Of every day that the source offers now. One may be made when it is asked for, so that only
+    those that count are."""
     outcomes: Mapping[date, IndexRow]
     adopted_until: date | None
     """Days up to it that have no outcome were made by another system; None where none were."""
@@ -57,7 +58,7 @@ class SiteState:
 
     def known_days(self) -> list[date]:
         """Every day that the source offers or that has an outcome, oldest first."""
-        return sorted(self.fingerprints.keys() | self.outcomes.keys())
+        return sorted({*self.fingerprints, *self.outcomes})
 
     def is_changed(self, day: date) -> bool:
         """Whether the source offers something else than the day's outcome was made of."""
@@ -86,15 +87,14 @@ def plan_days(
 def _planned(
     state: SiteState, first_day: date, now: datetime, retry: RetryRule
 ) -> Iterator[PlannedDay]:
-    for day in state.known_days():
-        outcome = state.outcomes.get(day)
-        offered = state.fingerprints.get(day)
-        if offered is None:
-            continue  # the source never offered it, or its table was lost: nothing to make it of
+    # Of a day that the source never offered, or whose table was lost, nothing could be made.
+    for day in sorted(state.fingerprints):
         if not is_open(state, day, first_day=first_day, max_attempts=retry.max_attempts):
             continue
+        outcome = state.outcomes.get(day)
         cause = _cause(state, day, outcome, now, retry)
         if cause is not None:
+            offered = state.fingerprints[day]
             yield PlannedDay(day, cause, next_attempt(outcome, offered), offered)
 
 

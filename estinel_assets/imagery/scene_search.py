@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from estinel_assets.errors import NotFoundError
-from estinel_assets.stac.scene_columns import read_scenes, scenes_of
+from estinel_assets.stac.scene_columns import KnownScenes, known_scenes, read_known_scenes
 from estinel_assets.stac.scene_table import (
     Merge,
     decode_table,
@@ -16,7 +16,6 @@ from estinel_assets.stac.scene_table import (
     scene_frame,
     table_path,
 )
-from estinel_assets.stac.scenes import Scene
 from estinel_assets.stac.source import SceneQuery, SceneSource, StacItem
 from estinel_assets.stac.spans import SEARCHES_AT_ONCE, CombinedResult, search_all, split_query
 from estinel_assets.storage.port import ObjectStore
@@ -96,20 +95,20 @@ def merged_scenes(
     query: SceneQuery,
     *,
     workers: int = SEARCHES_AT_ONCE,
-) -> list[Scene]:
+) -> KnownScenes:
     """What `stored_scenes` would give after `refresh_scenes`. Writes nothing.
 
     Raises:
         UnitError: the search failed.
     """
     _, merge = _merged(store, site_id, source, query, workers)
-    return scenes_of(merge.table)
+    return known_scenes(merge.table)
 
 
-def stored_scenes(store: ObjectStore, site_id: str) -> list[Scene]:
+def stored_scenes(store: ObjectStore, site_id: str) -> KnownScenes:
     """The site's scenes, withdrawn ones included, without their assets."""
     payload = _stored(store, table_path(site_id))
-    return read_scenes(payload) if payload else []
+    return read_known_scenes(payload) if payload else KnownScenes.of(())
 
 
 def stored_items(store: ObjectStore, site_id: str, ids: Collection[str]) -> dict[str, StacItem]:

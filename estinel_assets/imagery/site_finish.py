@@ -1,6 +1,5 @@
 """The two ends of a site's run: its marker is read first, and written last with its fragment."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
@@ -23,7 +22,6 @@ from estinel_assets.imagery.plan import (
 )
 from estinel_assets.imagery.reasons import SEARCH_KEY
 from estinel_assets.imagery.site_imagery import FIRST_DAY, SiteImagery
-from estinel_assets.imagery.solardays import SolarDay
 from estinel_assets.logs import get_logger
 from estinel_assets.outcomes.record import Outcome
 from estinel_assets.stac.source import SceneSource
@@ -190,12 +188,7 @@ def finish(imagery: SiteImagery, n_images: int) -> Finished:
         except StoreError as error:
             problem = str(error)
             log.warning("marker not written", site=imagery.site.location, problem=problem)
-    return Finished(fragment, marker, written, problem, newest_day(days))
-
-
-def newest_day(days: Mapping[date, SolarDay]) -> date | None:
-    """The newest solar day of which the source offers a scene; None of none."""
-    return max((day for day, offered in days.items() if offered.scenes), default=None)
+    return Finished(fragment, marker, written, problem, days.newest)
 
 
 def marker_age_days(marker: Marker | None, newest: date | None) -> int | None:

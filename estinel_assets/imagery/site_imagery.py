@@ -1,7 +1,7 @@
 """One site's increment: search, plan, make, finish. Knows no Dagster."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -21,7 +21,7 @@ from estinel_assets.imagery.scene_search import (
     stored_scenes,
 )
 from estinel_assets.imagery.site import Site
-from estinel_assets.imagery.solardays import SolarDay, group_solar_days
+from estinel_assets.imagery.solardays import SolarDay, SolarDays, group_solar_days
 from estinel_assets.imagery.windows import SiteWindow
 from estinel_assets.outcomes.book import OpenPartition, OutcomeBook
 from estinel_assets.outcomes.index import Index, IndexRow
@@ -30,7 +30,7 @@ from estinel_assets.outcomes.rules import RetryRule, next_attempt
 from estinel_assets.settings import Settings
 from estinel_assets.solarday import query_window_utc, solar_day
 from estinel_assets.stac.bands import Provider
-from estinel_assets.stac.scenes import Scene
+from estinel_assets.stac.scene_columns import KnownScenes
 from estinel_assets.stac.source import SceneQuery, SceneSource
 from estinel_assets.storage.port import ObjectStore
 
@@ -120,11 +120,11 @@ class SiteImagery:
             self._record_search(partition, started_at, ImageryReason.NONE, refreshed, first_day)
         return refreshed
 
-    def solar_days(self) -> dict[date, SolarDay]:
+    def solar_days(self) -> SolarDays:
         """The site's stored scenes by solar day."""
         return self._grouped(stored_scenes(self.store, self.site.site_id))
 
-    def offered_days(self, source: SceneSource, first_day: date) -> dict[date, SolarDay]:
+    def offered_days(self, source: SceneSource, first_day: date) -> SolarDays:
         """What `solar_days` would give after `search`. Writes nothing.
 
         Raises:
@@ -141,7 +141,7 @@ class SiteImagery:
         start, end = query_window_utc(first_day, today, self.site.lon)
         return SceneQuery(self.settings.stac.collection, self.window.bboxes, start, end)
 
-    def _grouped(self, scenes: Iterable[Scene]) -> dict[date, SolarDay]:
+    def _grouped(self, scenes: KnownScenes) -> SolarDays:
         return group_solar_days(
             scenes,
             self.window,
@@ -150,21 +150,17 @@ class SiteImagery:
             rule=self.settings.imagery.solarday_rule,
         )
 
-    def state(self, days: Mapping[date, SolarDay], index: Index) -> SiteState:
+    def state(self, days: SolarDays, index: Index) -> SiteState:
         """What planning needs to know of the site."""
         outcomes = outcomes_by_day(index.values())
         return SiteState(
             # A day that lost its scenes before anything was made of it is no work.
-            fingerprints={
-                day: offered.fingerprint
-                for day, offered in days.items()
-                if offered.scenes or day in outcomes
-            },
+            fingerprints=days.fingerprints(also=outcomes),
             outcomes=outcomes,
             adopted_until=read_adoption(self.store, self.site.site_id),
         )
 
-    def plan(self, days: Mapping[date, SolarDay], first_day: date) -> tuple[PlannedDay, ...]:
+    def plan(self, days: SolarDays, first_day: date) -> tuple[PlannedDay, ...]:
         """The days to make now.
 
         Args:
@@ -226,9 +222,7 @@ class SiteImagery:
             ]
             return self._attempt(plan, days, products, partition, reader, engine)
 
-    def _plan(
-        self, days: Mapping[date, SolarDay], index: Index, first_day: date
-    ) -> tuple[PlannedDay, ...]:
+    def _plan(self, days: SolarDays, index: Index, first_day: date) -> tuple[PlannedDay, ...]:
         state = self.state(days, index)
         return plan_days(state, first_day=first_day, now=self.run.clock(), retry=self.retry)
 

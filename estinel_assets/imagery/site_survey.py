@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import date, timedelta
+from itertools import islice
 
 from estinel_assets.compute import Engine
 from estinel_assets.errors import BadInputError, EstinelError, NotFoundError, StoreError
@@ -13,7 +14,7 @@ from estinel_assets.imagery.layout import CATALOG, CATALOG_STATE, day_paths, fra
 from estinel_assets.imagery.markers import Marker, read_marker
 from estinel_assets.imagery.plan import SiteState, plan_days
 from estinel_assets.imagery.reasons import SEARCH_KEY, ImageryReason
-from estinel_assets.imagery.site_finish import adoption_day_of, first_day_to_ask, newest_day
+from estinel_assets.imagery.site_finish import adoption_day_of, first_day_to_ask
 from estinel_assets.imagery.site_imagery import FIRST_DAY, SiteImagery
 from estinel_assets.outcomes.index import IndexRow
 from estinel_assets.outcomes.ledger import Entry
@@ -80,7 +81,7 @@ def survey(imagery: SiteImagery, *, composites: int = 0) -> SiteFacts:
         window=imagery.window.grid,
         marker=stored,
         state=state,
-        newest_day=newest_day(days),
+        newest_day=days.newest,
         planned=frozenset(planned.day for planned in plan),
         start=imagery.settings.imagery.start,
         first_day=first_day,
@@ -176,8 +177,12 @@ def _listed(imagery: SiteImagery) -> frozenset[date] | None:
 
 def _grids(imagery: SiteImagery, state: SiteState, count: int) -> dict[date, Grid | str]:
     # Where the window changed since, the day is planned again and its image may differ till then.
-    days = [day for day, row in state.outcomes.items() if row.status and not state.is_changed(day)]
-    return {day: _grid(imagery, day) for day in sorted(days)[len(days) - count :]} if count else {}
+    standing = (
+        day
+        for day, row in sorted(state.outcomes.items(), reverse=True)
+        if row.status and not state.is_changed(day)
+    )
+    return {day: _grid(imagery, day) for day in sorted(islice(standing, count))}
 
 
 def _grid(imagery: SiteImagery, day: date) -> Grid | str:

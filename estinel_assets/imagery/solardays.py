@@ -1,19 +1,22 @@
 """Solar days: a site's scenes, grouped by the local day on which they were sensed."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from hashlib import sha256
+from itertools import pairwise, starmap
 from json.encoder import encode_basestring_ascii as quoted
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from estinel_assets.imagery.windows import SiteWindow
 from estinel_assets.solarday import SolarDayRule, solar_days
 from estinel_assets.stac.bands import Provider, asset_keys
 from estinel_assets.stac.offsets import HARMONISATION_VERSION
+from estinel_assets.stac.scene_columns import KnownScenes, version_text
 from estinel_assets.stac.scenes import Scene
 from estinel_assets.stac.versions import keep_newest
 
@@ -35,14 +38,111 @@ class SolarDay:
     """Changes whenever the images would."""
 
 
+class SolarDays(Mapping[date, SolarDay]):
+    """A site's solar days, oldest first; what belongs to a day is made when the day is asked for.
+
+    A plan compares some thirty days of the thousands that a site has. Safe to use from many
+    threads: two of them may make the same day, and both get an equal one.
+    """
+
+    def __init__(
+        self, known: KnownScenes, used: Sequence[int], spans: Mapping[date, range], rest: "_Rest"
+    ) -> None:
+        """Made by `group_solar_days`.
+
+        Args:
+            known: the site's scenes.
+            used: places of those that are not withdrawn, ordered by day.
+            spans: which of these are a day's; oldest day first.
+            rest: what else fingerprints are made of.
+        """
+        self._known = known
+        self._used = used
+        self._spans = spans
+        self._rest = rest
+        self._made: dict[date, SolarDay] = {}
+
+    def __getitem__(self, day: date) -> SolarDay:
+        """What the source offers of a day."""
+        made = self._made.get(day)
+        if made is None:
+            scenes = tuple(self._known[place] for place in self._places(day))
+            # Nothing replaces a scene that is alone, as most are.
+            kept, superseded = keep_newest(scenes) if len(scenes) > 1 else (scenes, {})
+            made = SolarDay(day, kept, superseded, self._rest.fingerprint(_versions(kept)))
+            self._made[day] = made
+        return made
+
+    def __iter__(self) -> Iterator[date]:
+        """Every day that has a scene or had one that was withdrawn."""
+        return iter(self._spans)
+
+    def __len__(self) -> int:
+        """How many days there are."""
+        return len(self._spans)
+
+    def __contains__(self, day: object) -> bool:
+        """Whether a scene of the day is known."""
+        return day in self._spans
+
+    @property
+    def newest(self) -> date | None:
+        """The newest day that has a scene to use; None of none."""
+        return max((day for day, span in self._spans.items() if span), default=None)
+
+    def fingerprint(self, day: date) -> str:
+        """A day's fingerprint, without making its scenes where none of them replaces another."""
+        places = self._places(day)
+        if len(places) > 1:
+            pieces = [piece for place in places if (piece := self._known.pieces[place])]
+            if len(set(pieces)) < len(pieces):
+                return self[day].fingerprint
+        return self._rest.fingerprint([self._known.versions[place] for place in places])
+
+    def fingerprints(self, *, also: Container[date] = ()) -> Mapping[date, str]:
+        """The fingerprints of the days that have a scene to use, each made when it is asked for.
+
+        Args:
+            also: days that count although all of their scenes were withdrawn.
+        """
+        spans = self._spans.items()
+        return _Fingerprints(self, {day: None for day, span in spans if span or day in also})
+
+    def _places(self, day: date) -> Sequence[int]:
+        span = self._spans[day]
+        return self._used[span.start : span.stop]
+
+
+class _Fingerprints(Mapping[date, str]):
+    """The fingerprints of some of a site's days."""
+
+    def __init__(self, offered: SolarDays, days: Mapping[date, None]) -> None:
+        self._offered = offered
+        self._days = days
+
+    def __getitem__(self, day: date) -> str:
+        if day not in self._days:
+            raise KeyError(day)
+        return self._offered.fingerprint(day)
+
+    def __iter__(self) -> Iterator[date]:
+        return iter(self._days)
+
+    def __len__(self) -> int:
+        return len(self._days)
+
+    def __contains__(self, day: object) -> bool:
+        return day in self._days
+
+
 def group_solar_days(
-    scenes: Iterable[Scene],
+    scenes: KnownScenes | Iterable[Scene],
     window: SiteWindow,
     longitude_deg: float,
     provider: Provider,
     *,
     rule: SolarDayRule = "estinel",
-) -> dict[date, SolarDay]:
+) -> SolarDays:
     """Group scenes by solar day and drop those that a newer version replaces.
 
     Args:
@@ -55,25 +155,14 @@ def group_solar_days(
     Returns:
         By day, oldest first. A day whose scenes were all withdrawn is there, without scenes.
     """
-    known = list(scenes)
-    by_day: dict[date, list[Scene]] = {}
-    for scene, day in zip(known, _days(known, longitude_deg, rule), strict=True):
-        members = by_day.setdefault(day, [])
-        if not scene.withdrawn:
-            members.append(scene)
-    rest = _Rest.of(window, provider)
-    days = {}
-    for day in sorted(by_day):
-        members = by_day[day]
-        # Nothing replaces a scene that is alone, as most are.
-        kept, superseded = keep_newest(members) if len(members) > 1 else (tuple(members), {})
-        days[day] = SolarDay(day, kept, superseded, rest.fingerprint(kept))
-    return days
+    known = scenes if isinstance(scenes, KnownScenes) else KnownScenes.of(scenes)
+    used, spans = _spans(_days(known, longitude_deg, rule), known.withdrawn)
+    return SolarDays(known, used, spans, _Rest.of(window, provider))
 
 
 def fingerprint(scenes: Iterable[Scene], window: SiteWindow, provider: Provider) -> str:
     """A hash over everything that decides what a day's images look like."""
-    return _Rest.of(window, provider).fingerprint(scenes)
+    return _Rest.of(window, provider).fingerprint(_versions(scenes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,24 +187,42 @@ class _Rest:
         before, after = json.dumps(content, separators=(",", ":"), sort_keys=True).split("[]")
         return cls(before, after)
 
-    def fingerprint(self, scenes: Iterable[Scene]) -> str:
-        stamped = [
-            (scene.id, scene.updated.isoformat() if scene.updated else "") for scene in scenes
-        ]
-        stamped.sort()
-        listed = ",".join([f"[{quoted(name)},{quoted(stamp)}]" for name, stamp in stamped])
+    def fingerprint(self, versions: Iterable[tuple[str, str]]) -> str:
+        listed = ",".join([f"[{quoted(name)},{quoted(stamp)}]" for name, stamp in sorted(versions)])
         encoded = f"{self.before}[{listed}]{self.after}".encode()
         return sha256(encoded).hexdigest()[:FINGERPRINT_LENGTH]
 
 
-def _days(scenes: Sequence[Scene], longitude_deg: float, rule: SolarDayRule) -> list[date]:
+def _versions(scenes: Iterable[Scene]) -> list[tuple[str, str]]:
+    """Id and stamp of each; no stamp is empty."""
+    return [(scene.id, version_text(scene.updated) or "") for scene in scenes]
+
+
+def _days(
+    known: KnownScenes, longitude_deg: float, rule: SolarDayRule
+) -> npt.NDArray[np.datetime64]:
     """The solar day of each scene."""
-    longitudes = [
-        longitude_deg
-        if rule != "estinel-r" or scene.centroid_longitude_deg is None
-        else scene.centroid_longitude_deg
-        for scene in scenes
-    ]
-    instants = pd.to_datetime([scene.datetime for scene in scenes], utc=True)
-    days: list[date] = solar_days(instants, np.array(longitudes, np.float64), rule).tolist()
-    return days
+    longitudes: float | npt.NDArray[np.float64] = longitude_deg
+    if rule == "estinel-r":
+        own = known.longitudes_deg
+        longitudes = np.where(np.isnan(own), longitude_deg, own)
+    instants = pd.DatetimeIndex(known.instants_us.view("datetime64[us]"), tz="UTC")
+    return solar_days(instants, longitudes, rule)
+
+
+def _spans(
+    days: npt.NDArray[np.datetime64], withdrawn: npt.NDArray[np.bool_]
+) -> tuple[list[int], dict[date, range]]:
+    """The places of the scenes to use, ordered by day, and which of them are each day's.
+
+    A day whose scenes were all withdrawn has an empty range. The oldest day comes first.
+    """
+    # Stable: the scenes of a day stay in their order.
+    order = np.argsort(days, kind="stable")
+    kept = ~withdrawn[order]
+    used: list[int] = order[kept].tolist()
+    present, starts = np.unique(days[order], return_index=True)
+    # How many scenes to use come before each day, and in all.
+    before = np.concatenate([[0], np.cumsum(kept)])[np.append(starts, len(days))].tolist()
+    offered: list[date] = present.tolist()
+    return used, dict(zip(offered, starmap(range, pairwise(before)), strict=True))

@@ -1,23 +1,28 @@
 """By-reason assets: reprocess from the Dagster UI whatever stands under a status and reason.
 
 Their partitions are the pairs of status and reason, so that a backfill over `false:source_timeout`
-makes exactly those units again that stand there when its run starts.
+makes exactly those units again that stand there when its run starts. Where more stand there than
+one run takes, the oldest records come first: what fails again gets a new record, and so goes to the
+end of the queue.
 """
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from heapq import nsmallest
 
 import dagster as dg
 
 from estinel_assets.orchestration.failures import faults_failure
 from estinel_assets.outcomes.book import OutcomeBook, ProductOutcomes
-from estinel_assets.outcomes.ledger import Selection
+from estinel_assets.outcomes.ledger import Entry, Selection
 from estinel_assets.outcomes.paths import Key, encode_key
 from estinel_assets.outcomes.reason import parse_reason
 from estinel_assets.outcomes.record import NO_REASON
 
 MOST_KEYS = 500
 """Keys a run: each costs events, and a run should end within a working day."""
+LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 
 def raise_on_faults(
@@ -53,6 +58,17 @@ def by_reason_partitions(spec: ProductOutcomes) -> dg.StaticPartitionsDefinition
     return dg.StaticPartitionsDefinition(
         [f"{'true' if reason == NO_REASON else 'false'}:{reason}" for reason in spec.reasons]
     )
+
+
+def oldest_keys(entries: Iterable[Entry], most: int) -> list[Key]:
+    """The keys whose records were stored the longest ago, sorted.
+
+    Args:
+        entries: what stands, each with the time of its record; one without counts as the oldest.
+        most: how many are wanted.
+    """
+    oldest = nsmallest(most, entries, key=lambda entry: (entry.modified_at or LONG_AGO, entry.key))
+    return sorted(entry.key for entry in oldest)
 
 
 def by_reason_asset(
@@ -96,8 +112,8 @@ def by_reason_asset(
         status, _, reason = context.partition_key.partition(":")
         selection = Selection(status=status == "true", reasons=frozenset({reason}))
         ledger = open_book(context).ledger
-        standing = [entry.key for entry in ledger.entries(selection)]
-        chosen = standing[:MOST_KEYS]
+        standing = list(ledger.entries(selection))
+        chosen = oldest_keys(standing, MOST_KEYS)
         stopped: dg.Failure | None = None
         try:
             ended = reprocess(context, chosen)

@@ -59,11 +59,23 @@ def sync_partitions(
             "'...' and no control characters"
         )
     add, delete = partition_changes(wanted, instance.get_dynamic_partitions(name))
-    for start in range(0, len(add), ADD_AT_ONCE):
-        instance.add_dynamic_partitions(name, add[start : start + ADD_AT_ONCE])
+    _add(instance, name, add)
     for key in delete:
         instance.delete_dynamic_partition(name, key)
     return len(add), len(delete)
+
+
+def add_partitions(
+    instance: dg.DagsterInstance, partitions: dg.DynamicPartitionsDefinition, keys: Collection[str]
+) -> None:
+    """Make sure that there are partitions of these names, so that the UI shows what they do."""
+    name = str(partitions.name)
+    _add(instance, name, sorted(set(keys) - set(instance.get_dynamic_partitions(name))))
+
+
+def _add(instance: dg.DagsterInstance, name: str, keys: list[str]) -> None:
+    for start in range(0, len(keys), ADD_AT_ONCE):
+        instance.add_dynamic_partitions(name, keys[start : start + ADD_AT_ONCE])
 
 
 def is_partition_key(key: str) -> bool:

@@ -2,6 +2,7 @@
 
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import boto3
 import dagster as dg
@@ -9,15 +10,16 @@ from botocore.exceptions import BotoCoreError
 from dagster_aws.s3 import S3Resource
 
 from estinel_assets.errors import BadInputError
-from estinel_assets.raster.rasterio_reader import RasterioReader
-from estinel_assets.raster.reader import RasterReader
 from estinel_assets.settings import Settings, load_settings
-from estinel_assets.stac.bands import Provider
-from estinel_assets.stac.search import SceneSource, StacApiSource
-from estinel_assets.stac.signing import HrefSigner, signer_for
 from estinel_assets.storage.opening import open_store
 from estinel_assets.storage.port import ObjectStore
 from estinel_assets.transport import RequestsTransport, RetryPolicy
+
+if TYPE_CHECKING:
+    from estinel_assets.raster.reader import RasterReader
+    from estinel_assets.stac.bands import Provider
+    from estinel_assets.stac.search import SceneSource
+    from estinel_assets.stac.signing import HrefSigner
 
 
 class SettingsResource(dg.ConfigurableResource):  # type: ignore[type-arg]
@@ -91,28 +93,39 @@ def _boto3_session(
 
 
 class ScenesResource(dg.ConfigurableResource):  # type: ignore[type-arg]
-    """Where scenes are found and read: the STAC API, the signer of its addresses, the reader."""
+    """Where scenes are found and read: the STAC API, the signer of its addresses, the reader.
+
+    Their packages are imported when they are asked for: not every product line has scenes.
+    """
 
     settings: dg.ResourceDependency[SettingsResource]
 
-    def provider(self) -> Provider:
+    def provider(self) -> "Provider":
         """Who offers the scenes."""
+        from estinel_assets.stac.bands import Provider
+
         return Provider(self.settings.load().stac.provider)
 
-    def open_source(self) -> SceneSource:
+    def open_source(self) -> "SceneSource":
         """The STAC API that the settings name; nothing is asked yet."""
+        from estinel_assets.stac.search import StacApiSource
+
         settings = self.settings.load()
         return StacApiSource.from_settings(settings.stac, settings.transport)
 
-    def open_signer(self) -> HrefSigner:
+    def open_signer(self) -> "HrefSigner":
         """What the provider asks of an address before it is read."""
+        from estinel_assets.stac.signing import signer_for
+
         settings = self.settings.load()
         policy = RetryPolicy.from_settings(settings.transport)
         transport = RequestsTransport(policy, timeout_s=settings.transport.timeout_s)
         return signer_for(settings.stac, transport)
 
-    def open_reader(self) -> RasterReader:
+    def open_reader(self) -> "RasterReader":
         """The reader of scenes' files."""
+        from estinel_assets.raster.rasterio_reader import RasterioReader
+
         at = self.settings.load().transport
         return RasterioReader(
             timeout_s=at.timeout_s,

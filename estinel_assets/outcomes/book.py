@@ -3,9 +3,13 @@
 Whoever works on a partition opens it: that takes its lease, loads its index, and writes the index
 back at the end. The lease doubles as a mark of unfinished work: a worker that dies leaves it
 behind, and the next one to open the partition rebuilds the index from the ledger's listing.
+
+A product line of partition depth 0 has one index for all its outcomes and no lease. There the index
+only saves reading records: every use checks it against the ledger's listing.
 """
 
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
@@ -22,6 +26,8 @@ from estinel_assets.settings import OutcomeSettings
 from estinel_assets.storage.lease import Lease, hold_lease, lease_is_live
 from estinel_assets.storage.port import ObjectStore
 
+_log = logging.getLogger(__name__)
+
 INDEX_FOLDER = "outcome-index"
 LEASE_FOLDER = "leases"
 
@@ -36,7 +42,8 @@ class ProductOutcomes:
     field_name: str | None = None
     """Word under which the fingerprint stands in a record's path, if it does."""
     partition_depth: int = 1
-    """How many leading parts of a key name its partition."""
+    """How many leading parts of a key name its partition; 0 where there is but one, the whole
+    product line, in which many may write at once because nobody replaces another's key."""
     contract_root: str | None = None
     """Folder of the records where a published contract fixes it; else `{prefix}/{product}`."""
 
@@ -67,7 +74,7 @@ class OutcomeBook:
             lease_ttl_s: a worker silent for this long counts as dead, in seconds.
             lease_wait_s: how long to wait for another worker to finish a partition, in seconds.
         """
-        self._store = store
+        self.store = store
         self.spec = spec
         root = spec.contract_root or f"{prefix}/{spec.product}"
         self.ledger = ObjectLedger(store, spec.product, root, field_name=spec.field_name)
@@ -89,15 +96,49 @@ class OutcomeBook:
         """The partition that a key belongs to."""
         return key[: self.spec.partition_depth]
 
+    def standing(self) -> dict[Key, IndexRow]:
+        """All outcomes of a product line of partition depth 0, as they stand now.
+
+        Costs one LIST, and one read for each record that changed since the index was written. A
+        changed index is written back; where that fails, the next call has more to read.
+
+        Raises:
+            StoreError: the store refuses to list or read, or a record cannot be understood.
+        """
+        self._check_depth(none=True)
+        former = read_index(self.store, self._index_path(()))
+        rows = rebuild(self.ledger, (), former or {})
+        if rows != (former or {}):
+            self.save_index(rows.values())
+        return rows
+
+    def save_index(self, rows: Iterable[IndexRow]) -> None:
+        """Write the index of a product line of partition depth 0, which saves others reading.
+
+        Nothing depends on it: the last writer wins, and a store that refuses causes a warning.
+
+        Args:
+            rows: the outcomes, as far as the caller knows them.
+        """
+        self._check_depth(none=True)
+        path = self._index_path(())
+        try:
+            write_index(self.store, path, rows)
+        except StoreError as error:
+            _log.warning("%s is not written, so records will be read again: %s", path, error)
+
     def index(self, partition: Key) -> dict[Key, IndexRow]:
         """A partition's outcomes, for reading only.
 
         While a live worker holds the partition its last index is good enough; after a crash, or
-        where no index was ever written, the ledger's listing is read instead.
+        where no index was ever written, the ledger's listing is read instead. Where the partition
+        is the whole product line, this is `standing`.
         """
-        rows = read_index(self._store, self._index_path(partition))
+        if self.spec.partition_depth == 0:
+            return self.standing()
+        rows = read_index(self.store, self._index_path(partition))
         path = self._lease_path(partition)
-        if rows is not None and lease_is_live(self._store, path) is not False:
+        if rows is not None and lease_is_live(self.store, path) is not False:
             return rows
         return rebuild(self.ledger, partition, rows or {})
 
@@ -111,16 +152,18 @@ class OutcomeBook:
 
         Raises:
             LeaseHeldError: another live worker holds it.
+            RuntimeError: partitions of this product line are not held; see `standing`.
         """
+        self._check_depth(none=False)
         path = self._index_path(partition)
         with hold_lease(
-            self._store,
+            self.store,
             self._lease_path(partition),
             ttl_s=self._lease_ttl_s,
             wait_s=self._lease_wait_s,
             owner=owner,
         ) as lease:
-            former = read_index(self._store, path)
+            former = read_index(self.store, path)
             if former is None or lease.took_over:
                 rows = rebuild(self.ledger, partition, former or {})
             else:
@@ -134,7 +177,7 @@ class OutcomeBook:
                     try:
                         if held.behind:
                             held.rows = rebuild(self.ledger, partition, held.rows)
-                        write_index(self._store, path, held.rows.values())
+                        write_index(self.store, path, held.rows.values())
                     except StoreError:
                         # The index is behind the ledger: whoever comes next must see that.
                         lease.abandon()
@@ -142,7 +185,9 @@ class OutcomeBook:
 
     def is_held(self, partition: Key) -> bool:
         """Whether a live worker holds a partition now."""
-        return lease_is_live(self._store, self._lease_path(partition)) is True
+        if self.spec.partition_depth == 0:
+            return False
+        return lease_is_live(self.store, self._lease_path(partition)) is True
 
     def reindex(self, partition: Key) -> int:
         """Rebuild a partition's index from the ledger's listing, whatever it says now.
@@ -150,13 +195,24 @@ class OutcomeBook:
         Returns:
             How many outcomes it holds.
         """
+        if self.spec.partition_depth == 0:
+            whole = rebuild(self.ledger, (), {})
+            write_index(self.store, self._index_path(()), whole.values())
+            return len(whole)
         with self.open(partition) as held:
             held.rows = rebuild(self.ledger, partition, {})
             held.changed = True
             return len(held.rows)
 
+    def _check_depth(self, *, none: bool) -> None:
+        if (self.spec.partition_depth == 0) != none:
+            depth = self.spec.partition_depth
+            way = "`open` a partition" if depth else "ask `standing` and write to the ledger"
+            raise RuntimeError(f"{self.spec.product} has partition depth {depth}: {way}")
+
     def _index_path(self, partition: Key) -> str:
-        return f"{INDEX_FOLDER}/{self.spec.product}/{encode_key(partition)}.parquet"
+        whole = f"{INDEX_FOLDER}/{self.spec.product}"
+        return f"{whole}/{encode_key(partition)}.parquet" if partition else f"{whole}.parquet"
 
     def _lease_path(self, partition: Key) -> str:
         return lease_path(self.spec.product, partition)

@@ -7,9 +7,11 @@ object changed since.
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
+from typing import Any, NamedTuple
 
+import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from estinel_assets.errors import NotFoundError, StoreError
@@ -22,9 +24,12 @@ from estinel_assets.storage.tables import table_from_bytes, write_table
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class IndexRow:
-    """One outcome, as far as planning needs it."""
+class IndexRow(NamedTuple):
+    """One outcome, as far as planning needs it.
+
+    A tuple: there are thousands of them a partition, and a frozen dataclass takes five times as
+    long to make.
+    """
 
     key: Key
     status: bool
@@ -60,7 +65,6 @@ class IndexRow:
 Index = Mapping[Key, IndexRow]
 """The outcomes of a partition by their key."""
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME = pa.timestamp("us", tz="UTC")
 _SCHEMA = pa.schema(
     [
@@ -111,16 +115,23 @@ def read_index(store: ObjectStore, path: str) -> dict[Key, IndexRow] | None:
 
 
 def _rows(table: pa.Table) -> Iterator[IndexRow]:
-    columns = [table.column(name) for name in _SCHEMA.names]
-    values = [_instants(one) if one.type == _TIME else one.to_pylist() for one in columns]
-    for key, *rest in zip(*values, strict=True):
-        # Almost every key is its own encoding, and there are thousands of them.
-        yield IndexRow(tuple(key.split("/")) if _PLAIN.fullmatch(key) else decode_key(key), *rest)
+    columns: dict[str, list[Any]] = {
+        name: _instants(column) if column.type == _TIME else column.to_pylist()
+        for name, column in zip(table.column_names, table.columns, strict=True)
+    }
+    # Almost every key is its own encoding, and there are thousands of them.
+    columns["key"] = [
+        tuple(key.split("/")) if _PLAIN.fullmatch(key) else decode_key(key)
+        for key in columns["key"]
+    ]
+    return map(IndexRow._make, zip(*columns.values(), strict=True))
 
 
 def _instants(column: pa.ChunkedArray) -> list[datetime]:
     """The values of a column of times, UTC; ten times as fast as Arrow's own conversion."""
-    return [_EPOCH + timedelta(microseconds=us) for us in column.cast(pa.int64()).to_pylist()]
+    instants = column.cast(pa.int64()).to_numpy().view(np.dtype("datetime64[us]"))
+    times: list[datetime] = pd.DatetimeIndex(instants, tz="UTC").to_pydatetime().tolist()
+    return times
 
 
 def rebuild(ledger: Ledger, under: Key, former: Index) -> dict[Key, IndexRow]:

@@ -6,7 +6,8 @@ may be found for a moment, and the newest by (`finished_at`, `run_id`) is the on
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Protocol
 
 from estinel_assets.outcomes.paths import Key
@@ -24,6 +25,9 @@ class Entry:
     """Object that holds the record."""
     etag: str
     """Version of that object."""
+    modified_at: datetime | None = field(default=None, compare=False)
+    """About when the record was stored, UTC: what the listing says of its object, or, in a batch
+    of many, when the unit finished. None where nobody asked, as in an index."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,9 @@ class ObjectLedger:
             record = self._record(other)
             if record is not None and record.age_key < outcome.age_key:
                 self._store.delete(other.path)
-        return Entry(outcome.key, outcome.status, outcome.reason, path, meta.etag)
+        return Entry(
+            outcome.key, outcome.status, outcome.reason, path, meta.etag, meta.last_modified
+        )
 
     def get(self, key: Key) -> Outcome | None:
         """See `Ledger.get`."""
@@ -108,7 +110,7 @@ class ObjectLedger:
         for meta in self._store.list(prefix):
             at = parse_path(self.root, meta.path, self._field_name)
             if at is not None:
-                yield Entry(at.key, at.status, at.reason, meta.path, meta.etag)
+                yield Entry(at.key, at.status, at.reason, meta.path, meta.etag, meta.last_modified)
 
     def _record(self, entry: Entry) -> Outcome | None:
         try:

@@ -90,7 +90,14 @@ class PackedLedger:
             outcome = _outcome(found.row)
             if selection.takes(outcome.status, outcome.reason):
                 at = found.meta
-                yield Entry(decode_key(key), outcome.status, outcome.reason, at.path, at.etag)
+                yield Entry(
+                    decode_key(key),
+                    outcome.status,
+                    outcome.reason,
+                    at.path,
+                    at.etag,
+                    outcome.finished_at,
+                )
 
     def read(self, entries: Iterable[Entry]) -> Iterator[Outcome]:
         """See `Ledger.read`."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 from estinel_assets.outcomes.index import IndexRow
 from estinel_assets.outcomes.reason import Reason, parse_reason
@@ -38,7 +39,7 @@ def is_final(row: IndexRow, reasons: type[Reason], *, max_attempts: int) -> bool
     """
     if row.status:
         return True
-    return not parse_reason(reasons, row.reason).retryable or row.attempts >= max_attempts
+    return not _is_retryable(reasons, row.reason) or row.attempts >= max_attempts
 
 
 def is_due(row: IndexRow, now: datetime, retry: RetryRule) -> bool:
@@ -56,3 +57,9 @@ def next_attempt(row: IndexRow | None, inputs: str) -> int:
     if row is None or row.status or row.inputs != inputs:
         return 1
     return row.attempts + 1
+
+
+# Planning a site asks for hundreds of outcomes, of a handful of reasons.
+@lru_cache(maxsize=256)
+def _is_retryable(reasons: type[Reason], word: str) -> bool:
+    return parse_reason(reasons, word).retryable

@@ -9,6 +9,10 @@ Another worker takes a lease over, by compare-and-swap as well, when it was rele
 or is held by a process of the same host that has ended. Only in the first case did the former
 holder finish its work, so the other two set `Lease.took_over`.
 
+Where a connection breaks, nobody knows whether the lease was written. It is read again then: the
+token in it tells whose it is. If it is not ours, it is written again, under the same conditions as
+before, so that a first write that arrives late finds them broken.
+
 Clocks: expiry is written by the holder's clock and judged by the taker's, who adds `skew_s`. As
 long as two hosts' clocks differ by less than that, a holder that looks at `check` before it
 writes stops before another can start. The holder also counts the time since its last renewal by
@@ -42,6 +46,7 @@ from estinel_assets.storage.documents import JSON_TYPE
 from estinel_assets.storage.lease_record import LeaseRecord
 from estinel_assets.storage.port import ObjectStore
 from estinel_assets.storage.processes import current_process
+from estinel_assets.storage.refusals import UnansweredError
 
 SKEW_S = 5.0
 """How far the clocks of two workers' hosts may differ, in seconds."""
@@ -50,6 +55,8 @@ _log = logging.getLogger(__name__)
 _POLL_S = 0.5
 _ROUNDS = 20
 """Tries against other takers before giving up; each lost one means that another won."""
+_UNANSWERED = 3
+"""Writes of one hold that may get no answer before giving up."""
 
 
 def utc_now() -> datetime:
@@ -244,13 +251,16 @@ class Lease:
         record = replace(
             self._hold.record, renewed_at=now, expires_at=expires_at, released=released
         )
-        etag = self._hold.etag
+        etag, unanswered = self._hold.etag, 0
         for _ in range(_ROUNDS):
             try:
                 meta = self._store.replace(
                     self.path, record.to_json(), etag=etag, content_type=JSON_TYPE
                 )
-            except (ChangedError, NotFoundError):
+            except (ChangedError, NotFoundError, UnansweredError) as error:
+                unanswered += isinstance(error, UnansweredError)
+                if unanswered > _UNANSWERED:
+                    raise
                 stored = _read(self._store, self.path)
                 if stored is None:
                     self._lost = "was deleted"
@@ -259,7 +269,7 @@ class Lease:
                 if current.token != record.token:
                     self._lost = f"was taken over by {current.describe()}"
                     return
-                # An earlier write of ours stands whose answer got lost on the way.
+                # Ours: as it was, or an earlier write of ours whose answer got lost on the way.
                 continue
             self._hold = _Hold(record, meta.etag, started_s + timing.ttl_s)
             return
@@ -339,7 +349,7 @@ def _try_to_take(
 ) -> tuple[_Hold, bool] | LeaseRecord:
     """Our hold and whether it was taken over, or the record of the live holder."""
     here, skew = current_process(), timedelta(seconds=timing.skew_s)
-    took_over = False
+    took_over, unanswered = False, 0
     for _ in range(_ROUNDS):
         started_s, now = timing.elapsed(), timing.clock()
         good_until_s, expires_at = started_s + timing.ttl_s, now + timedelta(seconds=timing.ttl_s)
@@ -361,6 +371,10 @@ def _try_to_take(
             return _Hold(record, meta.etag, good_until_s), took_over
         except (AlreadyExistsError, ChangedError, NotFoundError):
             continue
+        except UnansweredError:
+            unanswered += 1
+            if unanswered > _UNANSWERED:
+                raise
     raise LeaseError(f"{store.uri(path)} keeps changing; check who writes it")
 
 

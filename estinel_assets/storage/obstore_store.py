@@ -1,9 +1,16 @@
-"""The object store port on obstore: local folders, memory and S3."""
+"""The object store port on obstore: local folders, memory and S3.
+
+Where a connection to S3 breaks, obstore itself repeats what reads or overwrites one object. What
+else may be done twice is repeated here: deletions, and listings, which go on behind the last object
+that came. A conditional write is not: see `ObstoreStore.create`.
+"""
 
 import builtins
+import time
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Protocol
+from operator import lt
+from typing import Protocol, TypeVar
 
 import obstore
 from obstore.exceptions import GenericError
@@ -21,10 +28,14 @@ from estinel_assets.storage.paths import (
     object_uri,
 )
 from estinel_assets.storage.port import ObjectMeta, ObjectStore, StoredObject
-from estinel_assets.storage.refusals import refusals
+from estinel_assets.storage.refusals import UnansweredError, refusals
+
+T = TypeVar("T")
 
 _LIST_CHUNK = 1000
 """Objects fetched at once while listing: a page of S3."""
+_PAUSES_S = (0.1, 0.4, 1.6)
+"""Before what got no answer is asked again, in seconds; no more often than obstore may itself."""
 
 
 class _Writes(Protocol):
@@ -96,6 +107,8 @@ class ObstoreStore:
         else:
             self._writes = _NativeWrites(store)
         self._reopen = reopen
+        retry = store.retry_config if isinstance(store, S3Store) else None
+        self._pauses_s = _PAUSES_S[: retry["max_retries"] if retry else 0]
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.url!r})"
@@ -157,14 +170,23 @@ class ObstoreStore:
             return _written(path, data, self._writes.put(path, data, content_type))
 
     def create(self, path: str, data: bytes, *, content_type: str | None = None) -> ObjectMeta:
-        """See `ObjectStore.create`."""
+        """See `ObjectStore.create`.
+
+        Where no answer comes, the object may have been written all the same, and a second try
+        would then find it there: nobody could tell whether it is ours or another writer's. So it
+        is not repeated, and neither is `replace`. Who writes something that can be told apart,
+        as a lease can by its token, reads it again.
+
+        Raises:
+            UnansweredError: the connection failed, and it may have been written.
+        """
         with refusals("create", self.uri(path)):
             return _written(path, data, self._writes.create(path, data, content_type))
 
     def replace(
         self, path: str, data: bytes, *, etag: str, content_type: str | None = None
     ) -> ObjectMeta:
-        """See `ObjectStore.replace`."""
+        """See `ObjectStore.replace`, and `create` for what is not repeated."""
         uri = self.uri(path)
         try:
             with refusals("replace", uri):
@@ -176,13 +198,22 @@ class ObstoreStore:
             raise ChangedError(f"{uri} changed since it was read; read it again") from None
 
     def delete(self, path: str) -> None:
-        """See `ObjectStore.delete`."""
-        with refusals("delete", self.uri(path)):
-            try:
-                self._writes.delete(path)
-            except FileNotFoundError as error:
-                if "NoSuchBucket" in str(error):
-                    raise
+        """See `ObjectStore.delete`.
+
+        It is repeated where no answer comes, and either of the two may reach the server late: what
+        another writer may create anew meanwhile is not to be deleted.
+        """
+        uri = self.uri(path)
+
+        def delete() -> None:
+            with refusals("delete", uri):
+                try:
+                    self._writes.delete(path)
+                except FileNotFoundError as error:
+                    if "NoSuchBucket" in str(error):
+                        raise
+
+        self._again(delete)
 
     def list(self, prefix: str = "") -> Iterator[ObjectMeta]:
         """See `ObjectStore.list`."""
@@ -191,9 +222,13 @@ class ObstoreStore:
     def list_folders(self, prefix: str = "") -> builtins.list[str]:
         """See `ObjectStore.list_folders`."""
         bare = check_prefix(prefix)
-        try:
+
+        def listed() -> "obstore.ListResult[Sequence[obstore.ObjectMeta]]":
             with refusals("list", self._prefix_uri(bare)):
-                found = obstore.list_with_delimiter(self._store, bare or None)
+                return obstore.list_with_delimiter(self._store, bare or None)
+
+        try:
+            found = self._again(listed)
         except NotFoundError:
             return []
         names = sorted(path.rsplit("/", 1)[-1] for path in found["common_prefixes"])
@@ -208,21 +243,54 @@ class ObstoreStore:
         ]
 
     def _stream(self, prefix: str) -> Iterator[ObjectMeta]:
-        uri = self._prefix_uri(prefix)
-        with refusals("list", uri):
-            chunks = iter(obstore.list(self._store, prefix or None, chunk_size=_LIST_CHUNK))
+        last: str | None = None
+        ordered, tries = True, 0
         while True:
             try:
-                with refusals("list", uri):
-                    chunk: Sequence[obstore.ObjectMeta] | None = next(chunks, None)
+                for chunk in self._chunks(prefix, last):
+                    yield from (
+                        _meta(found)
+                        for found in chunk
+                        if not found["path"].startswith(f"{RESERVED}/")
+                    )
+                    paths = [last or "", *(found["path"] for found in chunk)]
+                    ordered = ordered and all(map(lt, paths, paths[1:]))
+                    last, tries = paths[-1], 0
             except NotFoundError:
                 # A local prefix that leads through an object.
                 return
+            except UnansweredError:
+                # S3 lists in the order of its keys; without an order there is no going on.
+                if not ordered or tries == len(self._pauses_s):
+                    raise
+                time.sleep(self._pauses_s[tries])
+                tries += 1
+            else:
+                return
+
+    def _chunks(self, prefix: str, after: str | None) -> Iterator[Sequence["obstore.ObjectMeta"]]:
+        """The objects below a prefix, those behind a path only, in the store's order."""
+        uri = self._prefix_uri(prefix)
+        with refusals("list", uri):
+            chunks = iter(
+                obstore.list(self._store, prefix or None, offset=after, chunk_size=_LIST_CHUNK)
+            )
+        while True:
+            with refusals("list", uri):
+                chunk: Sequence[obstore.ObjectMeta] | None = next(chunks, None)
             if chunk is None:
                 return
-            yield from (
-                _meta(found) for found in chunk if not found["path"].startswith(f"{RESERVED}/")
-            )
+            if chunk:
+                yield chunk
+
+    def _again(self, ask: Callable[[], T]) -> T:
+        """What a request gives that may be made twice, made again where no answer came."""
+        for pause_s in self._pauses_s:
+            try:
+                return ask()
+            except UnansweredError:
+                time.sleep(pause_s)
+        return ask()
 
     def _prefix_uri(self, prefix: str) -> str:
         return object_uri(self._root, prefix) if prefix else self.url

@@ -36,6 +36,10 @@ _DENIED = ("401", "403")
 _ABSENT_BUCKET = "NoSuchBucket"
 
 
+class UnansweredError(StoreError):
+    """No answer came, or none that could be read whole: the server may have done it, or not."""
+
+
 @contextmanager
 def refusals(action: str, uri: str) -> Iterator[None]:
     """Translate what goes wrong inside.
@@ -48,6 +52,7 @@ def refusals(action: str, uri: str) -> Iterator[None]:
         NotFoundError: nothing stands there.
         AlreadyExistsError: something stands there.
         ChangedError: another version stands there, or nothing does.
+        UnansweredError: the connection failed, and nobody knows what became of the request.
         StoreError: anything else.
     """
     try:
@@ -67,12 +72,29 @@ def translate(error: Exception, action: str, uri: str) -> StoreError:
         return AlreadyExistsError(f"an object stands at {uri} already")
     if isinstance(error, PreconditionError):
         return ChangedError(f"{uri} changed since it was read; read it again")
-    return StoreError(f"cannot {action} {uri}: {_why(error, text)}")
+    answer = _answer(text)
+    if not answer and _is_unanswered(error, text):
+        return UnansweredError(
+            f"cannot {action} {uri}: the server{_server(text)} cannot be reached or does not "
+            "answer; check it and the network"
+        )
+    return StoreError(f"cannot {action} {uri}: {_why(error, text, answer)}")
 
 
-def _why(error: Exception, text: str) -> str:
+def _answer(text: str) -> str:
+    """What the server said: status and code; empty where it said nothing."""
     status, code = _STATUS.search(text), _CODE.search(text)
-    answer = " ".join(found[1].strip() for found in (status, code) if found)
+    return " ".join(found[1].strip() for found in (status, code) if found)
+
+
+def _is_unanswered(error: Exception, text: str) -> bool:
+    denied = isinstance(error, (PermissionDeniedError, UnauthenticatedError))
+    return (
+        isinstance(error, BaseError) and not denied and any(word in text for word in _UNREACHABLE)
+    )
+
+
+def _why(error: Exception, text: str, answer: str) -> str:
     if isinstance(error, UnauthenticatedError) and not answer:
         return f"no valid credentials ({_harmless(text)}); check the AWS profile"
     denied = isinstance(error, (PermissionDeniedError, UnauthenticatedError, PermissionError))
@@ -84,9 +106,6 @@ def _why(error: Exception, text: str) -> str:
         return f"{error.strerror or type(error).__name__}; check the folder"
     if answer:
         return f"the server answered {answer}"
-    if any(word in text for word in _UNREACHABLE):
-        server = _server(text)
-        return f"the server{server} cannot be reached or does not answer; check it and the network"
     return _harmless(text)
 
 

@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -33,6 +33,7 @@ from estinel_assets.storage.lease import (
 from estinel_assets.storage.lease_record import LeaseRecord
 from estinel_assets.storage.port import ObjectMeta, ObjectStore
 from estinel_assets.storage.processes import ProcessIdentity, current_process
+from estinel_assets.storage.refusals import UnansweredError
 from tests.support.racing import (
     LOST,
     RACERS,
@@ -394,39 +395,57 @@ class _worker:  # noqa: N801 - used as a function
 
 
 class _LosesAnswers:
-    """A store that writes, and then answers as if it had not: a retry met its own first try."""
+    """A store that writes and then answers as if it had not, or that a write never reaches."""
 
-    def __init__(self, store: ObjectStore) -> None:
+    def __init__(self, store: ObjectStore, error: type[StoreError], *, arrives: bool) -> None:
         self.real = store
-        self.losing = True
+        self.error = error
+        self.arrives = arrives
+        self.losing = 0
+        """Writes from now on whose answer is lost."""
 
     def create(self, path: str, data: bytes, **options: Any) -> ObjectMeta:
-        meta = self.real.create(path, data, **options)
-        if self.losing:
-            raise ChangedError("made up")
-        return meta
+        return self._write(self.real.create, path, data, **options)
 
     def replace(self, path: str, data: bytes, **options: Any) -> ObjectMeta:
-        meta = self.real.replace(path, data, **options)
-        if self.losing:
-            self.losing = False
-            raise ChangedError("made up")
+        return self._write(self.real.replace, path, data, **options)
+
+    def _write(
+        self, write: Callable[..., ObjectMeta], path: str, data: bytes, **options: Any
+    ) -> ObjectMeta:
+        losing, self.losing = self.losing > 0, max(0, self.losing - 1)
+        meta = write(path, data, **options) if self.arrives or not losing else None
+        if losing or meta is None:
+            raise self.error("made up")
         return meta
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.real, name)
 
 
+@pytest.mark.parametrize(
+    ("error", "arrives"),
+    [
+        # A retry met its own first try.
+        pytest.param(ChangedError, True, id="repeated"),
+        pytest.param(UnansweredError, True, id="answer lost"),
+        pytest.param(UnansweredError, False, id="request lost"),
+    ],
+)
 def test_an_answer_lost_on_the_way_does_not_lose_the_lease(
-    store: ObjectStore, clocks: Clocks
+    store: ObjectStore, clocks: Clocks, error: type[StoreError], arrives: bool
 ) -> None:
-    unsure: Any = _LosesAnswers(store)
+    unsure: Any = _LosesAnswers(store, error, arrives=arrives)
+    unsure.losing = 1
     lease = clocks.take(unsure)
     assert not lease.took_over
+    assert read_lease(store, PATH) == lease.record
     clocks.pass_s(30)
+    unsure.losing = 1
     lease.renew()
     assert lease.record.expires_at == clocks.now + timedelta(seconds=TTL_S)
-    unsure.losing = True
+    assert read_lease(store, PATH) == lease.record
+    unsure.losing = 1
     lease.release()
     record = read_lease(store, PATH)
     assert record is not None
@@ -435,10 +454,45 @@ def test_an_answer_lost_on_the_way_does_not_lose_the_lease(
 
     _plant(store)
     clocks.pass_s(TTL_S)
-    unsure.losing = True
+    unsure.losing = 1
     heir = clocks.take(unsure, "heir")
     assert heir.took_over
     assert read_lease(store, PATH) == heir.record
+    assert unsure.losing == 0
+
+
+def test_a_lease_that_another_took_while_no_answer_came_is_lost(
+    store: ObjectStore, clocks: Clocks
+) -> None:
+    unsure: Any = _LosesAnswers(store, UnansweredError, arrives=False)
+    lease = clocks.take(unsure)
+    theirs = _plant(store)
+    unsure.losing = 1
+    with pytest.raises(LeaseLostError, match="taken over by run zero"):
+        lease.renew()
+    with pytest.raises(LeaseHeldError, match="run zero"):
+        clocks.take(unsure, "run two")
+    assert read_lease(store, PATH) == theirs
+
+
+def test_writes_that_never_get_an_answer_are_given_up(store: ObjectStore, clocks: Clocks) -> None:
+    unsure: Any = _LosesAnswers(store, UnansweredError, arrives=False)
+    unsure.losing = 100
+    with pytest.raises(UnansweredError, match="made up"):
+        clocks.take(unsure)
+    assert read_lease(store, PATH) is None
+    taken = 100 - unsure.losing
+    assert 2 <= taken <= 10
+
+    unsure.losing = 0
+    lease = clocks.take(unsure)
+    unsure.losing = 100
+    with pytest.raises(UnansweredError, match="made up"):
+        lease.renew()
+    lease.check()
+    unsure.losing = 0
+    lease.renew()
+    lease.check()
 
 
 class _Refuses:

@@ -1,5 +1,9 @@
 """What every ledger promises, whatever its layout and wherever it is kept."""
 
+from dataclasses import replace
+from datetime import timedelta
+from time import sleep
+
 import pytest
 
 from estinel_assets.outcomes.ledger import Selection
@@ -7,6 +11,9 @@ from estinel_assets.outcomes.object_ledger import ObjectLedger
 from estinel_assets.outcomes.packed_ledger import PackedLedger
 from estinel_assets.storage.opening import open_store
 from tests.support.outcomes import outcome
+
+TICK_S = 0.02
+"""After so long, a file system gives another time of modification."""
 
 
 @pytest.fixture(params=["memory", "file"])
@@ -67,6 +74,32 @@ def test_a_new_record_replaces_the_former(ledger):
 
     assert [(entry.status, entry.reason) for entry in entries] == [(True, "none")]
     assert [record.inputs for record in ledger.read(entries)] == ["new"]
+
+
+def test_entries_tell_which_record_is_older(ledger):
+    ledger.put([outcome("b")])
+    sleep(TICK_S)
+    ledger.put([outcome("a", minutes=1)])
+    assert_older(ledger, "b", "a")
+
+    # The same outcome, once more.
+    sleep(TICK_S)
+    ledger.put([outcome("b", minutes=2)])
+    assert_older(ledger, "a", "b")
+
+
+def assert_older(ledger, former, latter):
+    times = {entry.key[0]: entry.modified_at for entry in ledger.entries()}
+    assert all(time.utcoffset() == timedelta(0) for time in times.values())
+    assert times[former] < times[latter]
+
+
+def test_an_entry_is_the_same_whoever_tells_its_time(ledger):
+    ledger.put([outcome("a")])
+    (entry,) = ledger.entries()
+
+    assert entry == replace(entry, modified_at=None)
+    assert list(ledger.read([replace(entry, modified_at=None)])) == [outcome("a")]
 
 
 def test_an_older_record_never_wins(ledger):

@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator, Mapping
+from itertools import count
 from pathlib import Path
 
 import dagster as dg
@@ -243,10 +244,12 @@ CAKES = ProductOutcomes(product="cake", reasons=CakeReason, partition_depth=1)
 class Bakery:
     """A made-up product line of 520 cold cakes and one flat one."""
 
-    def __init__(self, *, stops: bool = False) -> None:
+    def __init__(self, *, stops: bool = False, stays_cold: bool = False) -> None:
         self.book = OutcomeBook(open_store("memory://"), CAKES, prefix="outcomes", lease_ttl_s=60)
         self.asked: list[Key] = []
         self.stops = stops
+        self.minutes = count(5)
+        self.reason = "oven_cold" if stays_cold else "none"
         cold = [outcome("shop", f"{n:04d}", reason="oven_cold") for n in range(520)]
         self.book.ledger.put([*cold, outcome("shop", "flat", reason="too_flat")])
 
@@ -266,8 +269,11 @@ class Bakery:
         for number, key in enumerate(keys):
             if self.stops and number == 3:
                 raise failure(EstinelError("the oven door is stuck"))
-            self.book.ledger.put([outcome(*key, minutes=5, run_id=context.run.run_id)])
-        return dict.fromkeys(keys, "none")
+            run_id, minutes = context.run.run_id, next(self.minutes)
+            self.book.ledger.put(
+                [outcome(*key, reason=self.reason, minutes=minutes, run_id=run_id)]
+            )
+        return dict.fromkeys(keys, self.reason)
 
     def run(self, store: object, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
         return dg.materialize(
@@ -297,6 +303,26 @@ def test_more_keys_than_a_run_takes_are_left_for_another(tmp_path, monkeypatch):
         assert bakery.asked[MOST_KEYS:] == [("shop", f"{n:04d}") for n in range(500, 520)]
         said = report(instance, second.run_id)
         assert (said["reprocessed"], said["left_for_another_run"]) == (20, 0)
+
+
+def test_what_fails_again_lets_the_others_go_first(tmp_path, monkeypatch):
+    bakery, store = Bakery(stays_cold=True), on_folder(tmp_path, monkeypatch)
+    everything = [("shop", f"{n:04d}") for n in range(520)]
+    with dg.DagsterInstance.ephemeral() as instance:
+        asked = []
+        for _ in range(3):
+            bakery.asked.clear()
+            ran = bakery.run(store, instance)
+            assert not ran.success
+            assert report(instance, ran.run_id)["left_for_another_run"] == 20
+            asked.append(list(bakery.asked))
+
+    first, second, third = asked
+    assert first == everything[:500]
+    assert second == sorted([*everything[500:], *everything[:480]])
+    # In the second run, 0000 to 0479 and 0500 to 0519 got new records.
+    assert set(everything[480:500]) <= set(third)
+    assert len(third) == MOST_KEYS
 
 
 def test_what_was_made_before_a_stop_is_reported(tmp_path, monkeypatch):

@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 import pytest
 
 from estinel_assets.errors import LeaseHeldError, StoreError
-from estinel_assets.storage.lease import hold_lease
+from estinel_assets.storage.lease import Lease, Timing, hold_lease, read_lease
+from estinel_assets.storage.refusals import UnansweredError
 from tests.support.cli import estinel
 from tests.support.imagery import COLLECTION, digests, imagery_world, plain_scenes, quiet_dagster
 from tests.support.proxy import Fault, FaultProxy, every
@@ -180,6 +181,139 @@ def test_a_lease_outlives_slow_and_failing_answers(s3):
     assert not lease.took_over
     with hold_lease(rival, "site.json", ttl_s=1.5) as taken:
         assert not taken.took_over, "it was not released"
+
+
+BROKEN = [pytest.param(Fault(reset=True), id="reset"), pytest.param(Fault(lost=True), id="lost")]
+PAGE = 1000
+"""Objects in one answer to a LIST."""
+
+
+def first(method, fault, *, at=""):
+    """Spoil the first request of a method whose path has a part, and no other."""
+    left = [fault]
+
+    def choose(request):
+        matches = request.method == method and at in request.path
+        return left.pop() if matches and left else None
+
+    return choose
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_lease_outlives_a_connection_that_breaks(s3, fault):
+    store, rival = s3.seen.open("leases"), s3.seen.open("leases")
+    timing = Timing(ttl_s=600)
+
+    s3.proxy.spoil(first("PUT", fault))
+    lease = Lease.acquire(store, "site.json", timing, owner="run one")
+    assert len(s3.proxy.spoilt) == 1
+    assert not lease.took_over
+    assert read_lease(rival, "site.json") == lease.record
+    with pytest.raises(LeaseHeldError, match="run one"):
+        Lease.acquire(rival, "site.json", timing, owner="run two")
+
+    former = lease.record
+    s3.proxy.spoil(first("PUT", fault))
+    lease.renew()
+    assert len(s3.proxy.spoilt) == 1
+    assert lease.record.renewed_at > former.renewed_at
+    assert read_lease(rival, "site.json") == lease.record
+
+    s3.proxy.spoil(first("PUT", fault))
+    lease.release()
+    assert len(s3.proxy.spoilt) == 1
+    heir = Lease.acquire(rival, "site.json", timing, owner="run two")
+    assert not heir.took_over, "it was not released"
+
+
+def test_an_update_outlives_a_lease_whose_connection_breaks(s3, clean, world):
+    s3.proxy.spoil(first("PUT", Fault(reset=True), at="/leases/"))
+
+    ran = world.update()
+
+    assert ran.success, ran.error
+    assert len(s3.proxy.spoilt) == 1
+    assert published(world) == published(clean)
+    assert {outcome.attempts for outcome in world.outcomes().values()} == {1}
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_deletion_is_repeated(s3, fault):
+    store = s3.seen.open("plain")
+    for path in ("a", "b"):
+        store.put(path, b"x")
+
+    s3.proxy.spoil(first("DELETE", fault))
+    store.delete("a")
+
+    assert [request.method for request in s3.proxy.requests] == ["DELETE"] * 2
+    assert s3.access.keys("plain/") == ["plain/b"]
+
+
+def odd_names(number):
+    """Paths in the order of S3, of which each needs some encoding in an address."""
+    return [f"many/é %2F+&={number // 500}/{number:04d} ~[x]" for number in range(number)]
+
+
+@pytest.mark.parametrize("page", [1, 2, 3])
+@pytest.mark.parametrize("fault", [*BROKEN, pytest.param(Fault(cut=True), id="cut")])
+def test_a_listing_goes_on_where_it_broke(s3, fault, page):
+    store, paths = s3.seen.open("lists"), odd_names(2 * PAGE + 345)
+    s3.access.fill([f"lists/{path}" for path in paths], b"x")
+
+    s3.proxy.spoil(lambda request: fault if request.number == page else None)
+    listed = [meta.path for meta in store.list("many")]
+    pages = len(s3.proxy.requests)
+    s3.proxy.spoil(first("GET", fault))
+    folders = store.list_folders("many")
+
+    assert listed == paths
+    assert pages == 4, "what had come was asked for again"
+    assert len(s3.proxy.spoilt) == 1
+    assert folders == [f"é %2F+&={number}" for number in range(5)]
+
+
+def test_each_page_of_a_listing_may_break(s3):
+    store, paths = s3.seen.open("lists"), odd_names(5 * PAGE)
+    s3.access.fill([f"lists/{path}" for path in paths], b"x")
+    s3.proxy.spoil(every(2, Fault(cut=True)))
+
+    assert [meta.path for meta in store.list("many")] == paths
+    assert len(s3.proxy.spoilt) >= 4
+
+
+def test_what_never_gets_an_answer_is_given_up(s3):
+    store = s3.seen.open("plain", max_retries=1)
+    store.put("a/b", b"x")
+    for use in (
+        lambda: store.delete("a/b"),
+        lambda: list(store.list("a")),
+        lambda: store.list_folders("a"),
+        lambda: store.create("a/c", b"x"),
+        lambda: store.replace("a/b", b"y", etag=store.head("a/b").etag),
+    ):
+        s3.proxy.spoil(lambda request: Fault(reset=True) if request.method != "HEAD" else None)
+        with pytest.raises(UnansweredError, match="cannot be reached") as caught:
+            use()
+        assert "s3://" in str(caught.value)
+        assert "X-Amz" not in str(caught.value)
+        asked = len(s3.proxy.spoilt)
+        s3.proxy.spoil(None)
+        assert 1 <= asked <= 4
+    assert s3.access.keys("plain/") == ["plain/a/b"]
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_conditional_write_is_not_repeated(s3, fault):
+    store = s3.seen.open("plain")
+    etag = store.put("a", b"x").etag
+    for write in (lambda: store.create("b", b"y"), lambda: store.replace("a", b"y", etag=etag)):
+        s3.proxy.spoil(first("PUT", fault))
+        with pytest.raises(UnansweredError):
+            write()
+        assert len(s3.proxy.requests) == 1
+    written = {"b": b"y", "a": b"y"} if fault.lost else {"a": b"x"}
+    assert {meta.path: store.get(meta.path).data for meta in store.list()} == written
 
 
 def test_a_lease_is_not_held_where_the_store_stays_away(s3):

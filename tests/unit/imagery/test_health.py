@@ -273,8 +273,8 @@ def test_after_a_polar_night_the_first_scenes_have_no_long_past():
         (None, True),
         (row("search"), True),
         (row("search", "source_timeout"), False),
-        (replace(row("search"), finished_at=NOW - timedelta(days=2)), True),
-        (replace(row("search"), finished_at=NOW - timedelta(days=2, minutes=1)), False),
+        (row("search")._replace(finished_at=NOW - timedelta(days=2)), True),
+        (row("search")._replace(finished_at=NOW - timedelta(days=2, minutes=1)), False),
     ],
 )
 def test_the_source_must_have_been_searched_lately(search, passed):

@@ -1,5 +1,6 @@
 """Which days are planned, and where the marker stands: one rule a test."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -17,7 +18,7 @@ from estinel_assets.imagery.plan import (
 )
 from estinel_assets.imagery.reasons import SEARCH_KEY, ImageryReason
 from estinel_assets.outcomes.index import IndexRow
-from estinel_assets.outcomes.rules import RetryRule
+from estinel_assets.outcomes.rules import RetryRule, is_final
 
 NOW = datetime(2024, 12, 10, 12, 0, tzinfo=UTC)
 RETRY = RetryRule(max_attempts=3, backoff_s=3600, backoff_max_s=86400)
@@ -224,6 +225,38 @@ def test_marker_and_plan_agree(state, first):
     if behind and not days and all(one in state.fingerprints for one in behind):
         # Nothing is left to do, so nothing but edge days can be behind the marker.
         assert all(one < day(first) and one not in state.outcomes for one in behind)
+
+
+class AskedFor(dict):
+    """Fingerprints that remember which of them somebody wanted to know."""
+
+    def __init__(self, *prints):
+        super().__init__(*prints)
+        self.asked = set()
+
+    def __getitem__(self, one):
+        self.asked.add(one)
+        return super().__getitem__(one)
+
+    def get(self, one, default=None):
+        self.asked.add(one)
+        return super().get(one, default)
+
+
+@given(STATES, st.integers(1, 12))
+def test_what_is_final_before_the_first_day_is_not_compared(state, first):
+    """Only so can a plan leave thousands of fingerprints unmade."""
+    watched = AskedFor(state.fingerprints)
+    planned = plan(replace(state, fingerprints=watched), day(first))
+
+    assert planned == plan(state, day(first))
+    unfinished = {
+        one
+        for one, outcome in state.outcomes.items()
+        if not is_final(outcome, ImageryReason, max_attempts=RETRY.max_attempts)
+    }
+    assert all(one >= day(first) or one in unfinished for one in watched.asked)
+    assert {one.day for one in planned} <= watched.asked
 
 
 @given(STATES, st.integers(1, 12))

@@ -124,7 +124,7 @@ def test_a_search_that_fails_leaves_the_table(store):
 
 
 def test_nothing_is_known_before_the_first_search(store):
-    assert stored_scenes(store, SITE) == []
+    assert list(stored_scenes(store, SITE)) == []
     assert stored_items(store, SITE, {"a"}) == {}
 
 

@@ -1,9 +1,10 @@
 """Scenes read from a table's columns are those that their items describe."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -14,13 +15,15 @@ from estinel_assets.stac.bands import Provider
 from estinel_assets.stac.scene_columns import (
     SCENE_COLUMNS,
     WITHDRAWN,
-    read_scenes,
+    KnownScenes,
+    known_scenes,
+    read_known_scenes,
     scene_columns,
-    scenes_of,
     version_text,
 )
 from estinel_assets.stac.scene_table import encode_table, merge_items
 from estinel_assets.stac.scenes import Scene, parse_scene
+from estinel_assets.stac.versions import piece_of_pass
 from tests.unit.stac.stac_items import all_real_items, made_item
 
 Json = dict[str, Any]
@@ -39,7 +42,7 @@ def table_of(*items: Json) -> pa.Table:
 @pytest.mark.parametrize("provider", Provider)
 def test_every_real_scene_comes_back(provider: Provider) -> None:
     items = {item["id"]: item for _, item in all_real_items()}
-    scenes = read_scenes(encode_table(table_of(*items.values())))
+    scenes = list(read_known_scenes(encode_table(table_of(*items.values()))))
     assert len(scenes) == len(items) > 1000
     assert {scene.id: scene for scene in scenes} == {
         item_id: expected(item, provider) for item_id, item in items.items()
@@ -51,7 +54,7 @@ def test_every_real_scene_comes_back(provider: Provider) -> None:
 
 def test_instants_are_in_utc_to_the_microsecond() -> None:
     item = made_item(when="2024-05-17T10:11:09.024567+10:00", updated="2024-05-18T00:00:00.5Z")
-    (scene,) = scenes_of(table_of(item))
+    (scene,) = known_scenes(table_of(item))
     assert scene.datetime == datetime(2024, 5, 17, 0, 11, 9, 24567, tzinfo=UTC)
     assert scene.updated == datetime(2024, 5, 18, 0, 0, 0, 500_000, tzinfo=UTC)
     assert scene.datetime.tzinfo is UTC
@@ -61,7 +64,7 @@ def test_instants_are_in_utc_to_the_microsecond() -> None:
 def test_baselines_stay_numbers(baseline: str | None) -> None:
     item = made_item()
     item["properties"]["s2:processing_baseline"] = baseline
-    (scene,) = scenes_of(table_of(item))
+    (scene,) = known_scenes(table_of(item))
     assert scene.baseline == expected(item).baseline
     if baseline in ("05.10", "05.01", "02.09"):
         assert scene_columns(scene)["estinel:baseline"] == baseline
@@ -71,7 +74,7 @@ def test_what_an_item_does_not_say_stays_unsaid() -> None:
     bare = made_item()
     bare["properties"] = {"datetime": bare["properties"]["datetime"]}
     del bare["geometry"], bare["bbox"], bare["collection"]
-    (scene,) = scenes_of(table_of(bare))
+    (scene,) = known_scenes(table_of(bare))
     assert scene == expected(bare)
     assert (scene.collection, scene.updated, scene.platform) == ("", None, None)
 
@@ -79,31 +82,91 @@ def test_what_an_item_does_not_say_stays_unsaid() -> None:
 def test_withdrawn_scenes_are_there_and_say_so() -> None:
     first, second = made_item("a"), made_item("b")
     table = merge_items(table_of(first, second), [second], covered=ALWAYS).table
-    assert scenes_of(table) == [replace(expected(first), withdrawn=True), expected(second)]
+    assert list(known_scenes(table)) == [replace(expected(first), withdrawn=True), expected(second)]
 
 
 def test_an_empty_table_has_no_scenes() -> None:
-    assert read_scenes(encode_table(table_of())) == []
+    assert_same(read_known_scenes(encode_table(table_of())), [])
+
+
+def assert_same(known: KnownScenes, scenes: list[Scene]) -> None:
+    """Each column says what the scenes do, one by one."""
+    assert len(known) == len(scenes)
+    assert list(known) == scenes
+    assert [known[place] for place in range(len(scenes))] == scenes
+    epoch = datetime(1970, 1, 1, tzinfo=UTC)
+    assert [epoch + timedelta(microseconds=us) for us in known.instants_us.tolist()] == [
+        scene.datetime for scene in scenes
+    ]
+    assert known.instants_us.dtype == np.int64
+    assert known.withdrawn.dtype == np.bool_
+    assert known.withdrawn.tolist() == [scene.withdrawn for scene in scenes]
+    assert [None if np.isnan(one) else one for one in known.longitudes_deg] == [
+        scene.centroid_longitude_deg for scene in scenes
+    ]
+    assert known.versions == [
+        (scene.id, scene.updated.isoformat() if scene.updated else "") for scene in scenes
+    ]
+    assert known.pieces == [piece_of_pass(scene) for scene in scenes]
+
+
+def test_columns_say_of_every_real_scene_what_the_scene_does() -> None:
+    items = {item["id"]: item for _, item in all_real_items()}
+    table = table_of(*items.values())
+    scenes = [expected(items[name]) for name in table.column("id").to_pylist()]
+    assert len({piece_of_pass(scene) for scene in scenes}) > 100
+    assert_same(known_scenes(table), scenes)
+    assert_same(read_known_scenes(encode_table(table)), scenes)
+    assert_same(KnownScenes.of(scenes), scenes)
+
+
+def test_columns_tell_what_is_withdrawn_and_what_is_not_said() -> None:
+    first, second, bare = made_item("a"), made_item("b"), made_item("c")
+    bare["properties"] = {"datetime": bare["properties"]["datetime"]}
+    del bare["geometry"], bare["bbox"], bare["collection"]
+    table = merge_items(table_of(first, second, bare), [second], covered=ALWAYS).table
+    withdrawn = {"a": True, "b": False, "c": True}
+    by_id = {item["id"]: expected(item) for item in (first, second, bare)}
+    scenes = [
+        replace(by_id[name], withdrawn=withdrawn[name]) for name in table.column("id").to_pylist()
+    ]
+    assert_same(known_scenes(table), scenes)
+    assert_same(KnownScenes.of(scenes), scenes)
+    assert [scene.updated for scene in scenes].count(None) == 1
+
+
+def test_a_made_scene_is_known_without_its_assets_and_links() -> None:
+    scene = parse_scene(made_item(), Provider.EARTH_SEARCH)
+    assert scene.assets
+    assert list(KnownScenes.of([scene])) == [expected(made_item())]
 
 
 def test_every_scene_column_is_given_a_value() -> None:
     assert set(scene_columns(expected(made_item()))) == set(SCENE_COLUMNS)
 
 
-@pytest.mark.parametrize("column", ["id", WITHDRAWN, "estinel:baseline"])
+@pytest.mark.parametrize("column", ["id", "datetime", WITHDRAWN, "estinel:baseline"])
 def test_a_table_of_others_is_refused(column: str) -> None:
     table = table_of(made_item())
-    assert read_scenes(encode_table(table))
+    assert read_known_scenes(encode_table(table))
     with pytest.raises(BadInputError, match="delete it"):
-        read_scenes(encode_table(table.drop_columns([column])))
+        read_known_scenes(encode_table(table.drop_columns([column])))
     with pytest.raises(BadInputError, match="delete it"):
-        scenes_of(table.drop_columns([column]))
+        known_scenes(table.drop_columns([column]))
+
+
+def test_a_table_in_which_a_scene_has_no_time_is_refused() -> None:
+    table = table_of(made_item())
+    place = table.schema.get_field_index("datetime")
+    missing = pa.nulls(len(table), table.schema.field(place).type)
+    with pytest.raises(BadInputError, match="delete it"):
+        known_scenes(table.set_column(place, table.schema.field(place), missing))
 
 
 @pytest.mark.parametrize("content", [b"", b"PAR0", b"PAR1 and nothing of it PAR1"])
 def test_what_is_no_parquet_is_refused(content: bytes) -> None:
     with pytest.raises(BadInputError, match="cannot be read"):
-        read_scenes(content)
+        read_known_scenes(content)
 
 
 STAMPS = st.datetimes(timezones=st.just(UTC)) | st.builds(

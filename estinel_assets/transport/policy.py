@@ -1,24 +1,8 @@
-"""The one policy by which requests over a network are retried.
+"""The policy itself: which failures of a request are worth another try, after which pause.
 
-`RetryPolicy` knows no HTTP library: it runs a callable that makes one try and understands three
-small errors, `HttpStatusError`, `ConnectionLostError` and `AnswerTimeoutError`. An adapter turns
-a library's own exceptions into these; `RequestsTransport` does so for `requests`, which
-pystac-client uses. Nothing else in the project may retry a request: a retry inside a retry
-multiplies the load on a service that is already in trouble.
-
-Which answer leads where:
-
-===============================  ==================================================
-429, 408, any 5xx                tried again, then `RetryableError`
-no answer in time                tried again, then `RetryableError` (timeout)
-connection refused, reset, cut   tried again, then `RetryableError` (unavailable)
-401, 403                         `PermanentError` (forbidden); with `signed=True`
-                                 `RetryableError`, because a signature may have expired
-404, 410                         `PermanentError` (not found)
-any other                        `PermanentError` with the server's short message
-===============================  ==================================================
-
-POST is tried again like GET: the requests that go through here only ask.
+It knows no HTTP library: it runs a callable that makes one try and understands small errors,
+`HttpStatusError`, `ConnectionLostError`, `AnswerTimeoutError` and `CorruptAnswerError`. An adapter
+turns a library's own exceptions into these.
 """
 
 import json
@@ -33,13 +17,9 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Self, TypeVar
 
-import requests
-from requests.adapters import HTTPAdapter
 from tenacity import RetryCallState, Retrying, retry_if_exception
-from urllib3.exceptions import ReadTimeoutError
 
 from estinel_assets.errors import (
-    BadInputError,
     EstinelError,
     PermanentError,
     RetryableError,
@@ -94,6 +74,10 @@ class ConnectionLostError(TryError):
 
 class AnswerTimeoutError(TryError):
     """No answer came in time."""
+
+
+class CorruptAnswerError(TryError):
+    """The answer came, and is not what was asked for: half a document, or a page for people."""
 
 
 def _utc_now() -> datetime:
@@ -155,7 +139,8 @@ class RetryPolicy:
                 as it is and at once.
 
         Raises:
-            RetryableError: timeouts, broken connections, 429 or 5xx until the end.
+            RetryableError: timeouts, broken connections, unreadable answers, 429 or 5xx until the
+                end.
             PermanentError: an answer that would be the same another time.
             HttpStatusError: a status in `hand_back`.
         """
@@ -242,6 +227,8 @@ def _verdict(error: TryError, *, what: str, signed: bool, tries: int) -> UnitErr
     text = f"{what} failed{times}: {error}"
     if isinstance(error, AnswerTimeoutError):
         return RetryableError(SourceFault.TIMEOUT, text)
+    if isinstance(error, CorruptAnswerError):
+        return RetryableError(SourceFault.CORRUPT, text)
     if not isinstance(error, HttpStatusError):
         return RetryableError(SourceFault.UNAVAILABLE, text)
     if error.transient:
@@ -256,114 +243,7 @@ def _verdict(error: TryError, *, what: str, signed: bool, tries: int) -> UnitErr
     return PermanentError(SourceFault.UNAVAILABLE, text)
 
 
-class RequestsTransport:
-    """`requests` under a retry policy. Safe to share between threads."""
-
-    def __init__(
-        self,
-        policy: RetryPolicy,
-        *,
-        timeout_s: float,
-        session: requests.Session | None = None,
-    ) -> None:
-        """Keep a session.
-
-        Args:
-            policy: decides about retries.
-            timeout_s: longest wait for one answer, in seconds.
-            session: headers and the like to use; its adapters are replaced.
-        """
-        self.policy = policy
-        self._timeout_s = timeout_s
-        self._session = requests.Session() if session is None else session
-        for scheme in ("http://", "https://"):
-            # No retries below ours.
-            self._session.mount(scheme, HTTPAdapter(max_retries=0))
-
-    @classmethod
-    def from_settings(cls, settings: TransportSettings) -> Self:
-        """The transport of the settings."""
-        return cls(RetryPolicy.from_settings(settings), timeout_s=settings.timeout_s)
-
-    def close(self) -> None:
-        """Close the idle connections."""
-        self._session.close()
-
-    def send(
-        self,
-        request: requests.Request,
-        *,
-        signed: bool = False,
-        hand_back: frozenset[int] = frozenset(),
-        on_try: Callable[[], None] | None = None,
-    ) -> requests.Response:
-        """Send a request under the policy.
-
-        Args:
-            request: not prepared yet.
-            signed: see `RetryPolicy.run`.
-            hand_back: see `RetryPolicy.run`.
-            on_try: called before each try, for those who count them.
-
-        Returns:
-            A 2xx answer, read whole.
-
-        Raises:
-            RetryableError: see `RetryPolicy.run`.
-            PermanentError: see `RetryPolicy.run`.
-            HttpStatusError: a status in `hand_back`.
-            BadInputError: the address is not one that can be requested.
-        """
-        what = f"{request.method} {public_url(str(request.url))}"
-
-        def one_try(remaining_s: float) -> requests.Response:
-            if on_try is not None:
-                on_try()
-            return self._try(request, min(self._timeout_s, remaining_s), what)
-
-        return self.policy.run(one_try, what=what, signed=signed, hand_back=hand_back)
-
-    def _try(self, request: requests.Request, timeout_s: float, what: str) -> requests.Response:
-        session = self._session
-        try:
-            prepared = session.prepare_request(request)
-            environment = session.merge_environment_settings(prepared.url, {}, None, None, None)
-            response = session.send(
-                prepared,
-                timeout=timeout_s,
-                # A POST that follows a redirect turns into a GET without its body.
-                allow_redirects=prepared.method in ("GET", "HEAD"),
-                **environment,
-            )
-        except requests.exceptions.Timeout:
-            raise AnswerTimeoutError(f"no answer within {timeout_s:g} s") from None
-        except requests.exceptions.TooManyRedirects:
-            raise PermanentError(
-                SourceFault.UNAVAILABLE, f"{what} failed: the server redirects in circles"
-            ) from None
-        except (
-            requests.exceptions.ConnectionError,
-            requests.exceptions.ChunkedEncodingError,
-            requests.exceptions.ContentDecodingError,
-        ) as error:
-            if error.args and isinstance(error.args[0], ReadTimeoutError):
-                raise AnswerTimeoutError(f"no whole answer within {timeout_s:g} s") from None
-            raise ConnectionLostError(f"the connection failed: {_root_cause(error)}") from None
-        except (requests.exceptions.RequestException, ValueError) as error:
-            # What is left are addresses that requests cannot use.
-            raise BadInputError(
-                f"{what} cannot be requested ({type(error).__name__}): check the address"
-            ) from None
-        if not 200 <= response.status_code < 300:
-            raise HttpStatusError(
-                response.status_code,
-                response.headers.get("Retry-After"),
-                server_message(response.text, response.headers.get("Content-Type", "")),
-            )
-        return response
-
-
-def _root_cause(error: BaseException) -> str:
+def root_cause(error: BaseException) -> str:
     """The innermost cause in a few words; the outer ones would show the URL's query."""
     seen = {id(error)}
     while True:
@@ -407,7 +287,9 @@ def server_message(body: str, content_type: str) -> str:
     except ValueError:
         document = None
     if isinstance(document, dict):
-        words = (document.get(key) for key in ("description", "message", "detail", "error"))
+        words = [document.get(key) for key in ("description", "message", "detail", "error")]
+        if isinstance(several := document.get("errors"), list):
+            words += several
         text = next((word for word in words if isinstance(word, str) and word), "")
     line = " ".join(_URL.sub(lambda match: public_url(match[0]), text).split())
     return line if len(line) <= _MESSAGE_LENGTH else line[: _MESSAGE_LENGTH - 1] + "…"

@@ -1,0 +1,216 @@
+"""Checks many collections: each to exactly one outcome, or to none where CMR itself failed."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from estinel_assets.compatibility.ending import CheckEndedError
+from estinel_assets.compatibility.locate import describe
+from estinel_assets.compatibility.outage import OutageGuard
+from estinel_assets.compatibility.reasons import COMPATIBILITY, CompatibilityReason
+from estinel_assets.compatibility.record import CompatibilityRecord, inputs_of
+from estinel_assets.compatibility.request import CheckRequest, CheckSettings
+from estinel_assets.compute import Completed, Engine
+from estinel_assets.compute.processes import OutOfMemoryError, TimeLimitError, WorkerDiedError
+from estinel_assets.errors import BadInputError, EstinelError, MissingDependencyError, UnitError
+from estinel_assets.logs import get_logger
+from estinel_assets.outcomes.index import IndexRow
+from estinel_assets.outcomes.object_ledger import ObjectLedger
+from estinel_assets.outcomes.paths import Key
+from estinel_assets.outcomes.record import NO_REASON, Outcome
+from estinel_assets.outcomes.rules import next_attempt
+
+CMR_FAILURES = 5
+"""So many checks in a row without an answer of CMR end a run."""
+SHOWN = 10
+
+log = get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Who does the work, and when."""
+
+    run_id: str
+    clock: Callable[[], datetime]
+    """The time now, UTC and aware."""
+    code_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A collection that is to be checked."""
+
+    concept_id: str
+    granule_id: str | None = None
+    """Concept id of the granule to try; None for a random one."""
+
+
+def check_isolated(request: CheckRequest) -> CompatibilityRecord:
+    """Check one collection; called in the process that may be stopped.
+
+    The readers are imported there, not in the processes that plan and record.
+    """
+    from estinel_assets.compatibility.check import check
+
+    return check(request)
+
+
+@dataclass(slots=True)
+class Checks:
+    """A run over collections. Use once."""
+
+    ledger: ObjectLedger
+    standing: Mapping[Key, IndexRow]
+    """The results as the run begins."""
+    engine: Engine
+    settings: CheckSettings
+    run: Run
+    anew: bool = False
+    """Whether attempts start at one again, because somebody asked for these collections."""
+    describe: Callable[[CheckRequest, CheckEndedError], CompatibilityRecord] = describe
+    """Makes the record of a check whose process is gone."""
+    problems: dict[str, str] = field(default_factory=dict)
+    """Collections without an outcome of this run, and why."""
+    _began: dict[str, datetime] = field(default_factory=dict)
+    _kept_back: list[Outcome] = field(default_factory=list)
+
+    def outcomes(self, asked: Iterable[Asked]) -> Iterator[Outcome]:
+        """Check collections, and record how each one ended.
+
+        Results that an outage would explain are recorded at the end, when it is known that there
+        was none.
+
+        Yields:
+            Each outcome when it is stored, in no promised order.
+
+        Raises:
+            OutageSuspectedError: it looks like an outage; what it would explain was not recorded.
+            EstinelError: CMR does not answer, or at the end: some collections have no outcome of
+                this run, because CMR failed or does not know them.
+            StoreError: the store refused a record.
+        """
+        at = self.settings.compatibility
+        guard = OutageGuard(share=at.outage_share, window=at.outage_window)
+        in_a_row = 0
+        with closing(self.engine.map(check_isolated, self._requests(asked))) as ends:
+            for completed in ends:
+                concept_id = completed.item.concept_id
+                try:
+                    outcome = self._outcome(completed)
+                except (UnitError, BadInputError) as error:
+                    self.problems[concept_id] = str(error)
+                    log.warning("not checked", collection=concept_id, error=str(error))
+                    in_a_row += isinstance(error, UnitError)
+                    if in_a_row >= CMR_FAILURES:
+                        raise self._cmr_is_away(error) from None
+                    continue
+                in_a_row = 0
+                if guard.see(outcome.reason, self._former_reason(outcome.key)):
+                    self._kept_back.append(outcome)
+                    reason = guard.verdict()
+                    if reason is not None:
+                        raise guard.explain(reason, len(self._kept_back))
+                else:
+                    yield self._stored(outcome)
+        for outcome in self._kept_back:
+            yield self._stored(outcome)
+        if self.problems:
+            raise _unchecked(self.problems)
+
+    def _requests(self, asked: Iterable[Asked]) -> Iterator[CheckRequest]:
+        for one in asked:
+            self._began[one.concept_id] = self.run.clock()
+            row = None if self.anew else self.standing.get((one.concept_id,))
+            # Another try looks at another granule.
+            tries = 0 if row is None or row.status else row.attempts
+            seed = self.settings.compatibility.seed + tries
+            yield CheckRequest(one.concept_id, self.settings, seed, one.granule_id)
+
+    def _outcome(self, completed: Completed[CheckRequest, CompatibilityRecord]) -> Outcome:
+        """How a check ended.
+
+        Raises:
+            BadInputError: CMR does not know what was asked for.
+            UnitError: CMR failed.
+        """
+        record = completed.value
+        if record is None:
+            record = self.describe(completed.item, _ending_of_process(completed))
+        concept_id = completed.item.concept_id
+        began, ended = self._began.pop(concept_id), self.run.clock()
+        key = (concept_id,)
+        inputs = inputs_of(record)
+        return Outcome(
+            product=COMPATIBILITY.product,
+            key=key,
+            status=record.tiling_compatible,
+            reason=record.incompatible_reason or NO_REASON,
+            error=record.error_message,
+            attempts=next_attempt(None if self.anew else self.standing.get(key), inputs),
+            started_at=began,
+            finished_at=ended,
+            duration_s=max((ended - began).total_seconds(), 0.0),
+            run_id=self.run.run_id,
+            code_version=self.run.code_version,
+            inputs=inputs,
+            detail=record.model_dump(mode="json"),
+        )
+
+    def _stored(self, outcome: Outcome) -> Outcome:
+        self.ledger.put_one(outcome)
+        log.info(
+            "collection checked",
+            collection=outcome.key[0],
+            reason=outcome.reason,
+            attempt=outcome.attempts,
+            duration_s=round(outcome.duration_s, 3),
+        )
+        return outcome
+
+    def _former_reason(self, key: Key) -> str | None:
+        row = self.standing.get(key)
+        return None if row is None else row.reason
+
+    def _cmr_is_away(self, error: EstinelError) -> EstinelError:
+        return EstinelError(
+            f"{CMR_FAILURES} checks in a row had no answer of CMR, so the run stops; what stood "
+            f"before still stands. The last one: {error}"
+        )
+
+
+def _ending_of_process(
+    completed: Completed[CheckRequest, CompatibilityRecord],
+) -> CheckEndedError:
+    """What it means that a check did not return.
+
+    Raises:
+        BaseException: it was no accident of the process.
+    """
+    reason = CompatibilityReason
+    match completed.error:
+        case TimeLimitError() as error:
+            ending = CheckEndedError(reason.TIMEOUT, str(error))
+        case OutOfMemoryError() as error:
+            ending = CheckEndedError(
+                reason.OUT_OF_MEMORY, str(error), "raise compatibility.memory_limit_mib"
+            )
+        case WorkerDiedError() as error:
+            ending = CheckEndedError(reason.CANT_OPEN_FILE, f"the reader crashed: {error}")
+        case UnitError() | BadInputError() | MissingDependencyError() as error:
+            raise error
+        case Exception() as error:
+            log.error("internal error", exc_info=error, collection=completed.item.concept_id)
+            ending = CheckEndedError(reason.INTERNAL_ERROR, f"{type(error).__name__}: {error}")
+        case error:
+            raise error or EstinelError("a check returned nothing")
+    return ending
+
+
+def _unchecked(problems: Mapping[str, str]) -> EstinelError:
+    shown = "; ".join(f"{key}: {why}" for key, why in list(problems.items())[:SHOWN])
+    more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+    return EstinelError(
+        f"{len(problems)} collections were not checked, and stand as before: {shown}{more}"
+    )
