@@ -104,7 +104,7 @@ def _run(
         from estinel_assets.build import build_definitions
     from estinel_assets.orchestration.by_reason import MOST_KEYS
     from estinel_assets.orchestration.in_process import open_instance, run_job
-    from estinel_assets.outcomes.paths import encode_key
+    from estinel_assets.orchestration.reprocess_job import run_config
 
     defs = build_definitions(config_file=str(session.config) if session.config else None)
     runs = [keys[start : start + MOST_KEYS] for start in range(0, len(keys), MOST_KEYS)]
@@ -113,9 +113,7 @@ def _run(
     try:
         with open_instance(home) as instance, progress("Runs", total=len(runs)) as step:
             for number, part in enumerate(runs, start=1):
-                encoded = {"keys": [encode_key(key) for key in part]}
-                config = {"ops": {"reprocess_keys": {"config": encoded}}}
-                done = run_job(defs, instance, f"reprocess_{product}", config=config)
+                done = run_job(defs, instance, f"reprocess_{product}", config=run_config(part))
                 now = {key: book.ledger.get(key) for key in part}
                 made = {key for key, one in now.items() if one and one.run_id == done.run_id}
                 unmade = not done.success and not made.issuperset(part)

@@ -7,11 +7,10 @@ from urllib.parse import unquote, urlsplit
 from estinel_assets.compatibility.ending import CheckEndedError
 from estinel_assets.compatibility.reasons import CompatibilityReason
 from estinel_assets.compatibility.record import AccessType
+from estinel_assets.compatibility.remote_file import SCHEMES, scheme_of
 
 if TYPE_CHECKING:
     from estinel_assets.compatibility.cmr import DataLink, Granule
-
-READABLE_SCHEMES = frozenset({"https", "http", "s3", "file"})
 
 BESIDE_THE_DATA = frozenset(
     {"md5", "sha256", "sha512", "xml", "met", "dmrpp", "json", "jpg", "jpeg", "png", "gif", "html"}
@@ -53,11 +52,15 @@ def extension_of(url: str) -> str:
 
     A query does not count, and neither does a slash at the end, as of a Zarr store.
     """
-    return PurePosixPath(unquote(urlsplit(url).path)).suffix.removeprefix(".")
+    try:
+        path = urlsplit(url).path
+    except ValueError:  # such as a host with one bracket
+        return ""
+    return PurePosixPath(unquote(path)).suffix.removeprefix(".")
 
 
 def _rank(link: "DataLink") -> tuple[bool, bool]:
     return (
         extension_of(link.url).lower() in BESIDE_THE_DATA,
-        urlsplit(link.url).scheme not in READABLE_SCHEMES,
+        scheme_of(link.url) not in SCHEMES,
     )

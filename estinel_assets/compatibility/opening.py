@@ -18,7 +18,11 @@ from urllib.parse import urlsplit
 from estinel_assets.compatibility.ending import CheckEndedError
 from estinel_assets.compatibility.reasons import CompatibilityReason
 from estinel_assets.compatibility.record import Backend
-from estinel_assets.compatibility.remote_file import SCHEMES, GdalReader, RemoteFile, store_of
+from estinel_assets.compatibility.remote_file import (
+    GdalReader,
+    RemoteFile,
+    store_of,
+)
 from estinel_assets.compatibility.signatures import backend_of
 from estinel_assets.compatibility.source import Source
 
@@ -188,13 +192,6 @@ def open_source(
         CheckEndedError: nothing reads such a file, or addresses of that scheme.
         Exception: whatever the libraries raise; see `verdicts`.
     """
-    scheme = urlsplit(source.url).scheme
-    if scheme not in SCHEMES:
-        raise CheckEndedError(
-            CompatibilityReason.FAILED_TO_EXTRACT_URL,
-            f"the granule's only address is {scheme}://, which TiTiler's readers cannot open",
-            "publish the file over HTTPS or S3",
-        )
     try:
         return _open(source, group)
     except Exception as error:
@@ -299,7 +296,7 @@ def _open_raster(source: Source, file: RemoteFile) -> OpenRaster:
 
     name = PurePosixPath(urlsplit(source.url).path).name
     with ExitStack() as stack, _reading(file), rasterio.Env(**_GDAL_OPTIONS):
-        dataset = stack.enter_context(rasterio.open(name, opener=reader))
+        dataset = stack.enter_context(rasterio.open(name, driver="GTiff", opener=reader))
         return OpenRaster(source, dataset, file, stack.pop_all())
 
 

@@ -11,7 +11,10 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 from urllib.parse import unquote, urlsplit
 
+from estinel_assets.compatibility.ending import CheckEndedError
+from estinel_assets.compatibility.reasons import CompatibilityReason
 from estinel_assets.compatibility.source import Source
+from estinel_assets.errors import public_url
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -24,8 +27,18 @@ _TIMEOUT = "20s"
 _REGION = "us-west-2"
 """Where NASA's archives in the cloud are."""
 
+_PUBLISH = "publish the file over HTTPS or S3"
+
 SCHEMES = ("https", "http", "s3", "file")
 """What can be read."""
+
+
+def scheme_of(url: str) -> str:
+    """The scheme of an address; empty for one that cannot be read."""
+    try:
+        return urlsplit(url).scheme
+    except ValueError:  # such as a host with one bracket
+        return ""
 
 
 def store_of(source: Source) -> "HTTPStore | S3Store | LocalStore":
@@ -35,8 +48,29 @@ def store_of(source: Source) -> "HTTPStore | S3Store | LocalStore":
     may: two slashes in a row, percent signs, a query.
 
     Raises:
-        ValueError: the address has another scheme than `SCHEMES`.
+        CheckEndedError: `failed_to_extract_url`, the address has another scheme than `SCHEMES`, or
+            is none.
     """
+    scheme = scheme_of(source.url)
+    if scheme not in SCHEMES:
+        raise CheckEndedError(
+            CompatibilityReason.FAILED_TO_EXTRACT_URL,
+            f"the granule's only address is {scheme}://, which TiTiler's readers cannot open"
+            if scheme
+            else "the granule's only address cannot be read as one",
+            _PUBLISH,
+        )
+    try:
+        return _opened_store(source)
+    except ValueError as error:
+        raise CheckEndedError(
+            CompatibilityReason.FAILED_TO_EXTRACT_URL,
+            f"the granule's address {public_url(source.url)} cannot be read as one: {error}",
+            _PUBLISH,
+        ) from None
+
+
+def _opened_store(source: Source) -> "HTTPStore | S3Store | LocalStore":
     from obstore.store import HTTPStore, LocalStore, S3Store
 
     parts = urlsplit(source.url)
@@ -69,20 +103,19 @@ def store_of(source: Source) -> "HTTPStore | S3Store | LocalStore":
             client_options=client,
             retry_config=retry,
         )
-    if parts.scheme == "file":
-        return LocalStore(unquote(parts.path))
-    raise ValueError(f"{parts.scheme}:// is not one of {', '.join(SCHEMES)}")
+    return LocalStore(unquote(parts.path))
 
 
 def _file_in_store(source: Source) -> "tuple[HTTPStore | S3Store | LocalStore, str]":
     """A store that has the file, and the file's path in it."""
+    scheme = scheme_of(source.url)
+    if scheme not in {"s3", "file"}:
+        return store_of(source), ""
     parts = urlsplit(source.url)
-    if parts.scheme == "s3":
+    if scheme == "s3":
         return store_of(replace(source, url=f"s3://{parts.netloc}")), parts.path.lstrip("/")
-    if parts.scheme == "file":
-        folder, _, name = parts.path.rpartition("/")
-        return store_of(replace(source, url=f"file://{folder or '/'}")), unquote(name)
-    return store_of(source), ""
+    folder, _, name = parts.path.rpartition("/")
+    return store_of(replace(source, url=f"file://{folder or '/'}")), unquote(name)
 
 
 class RemoteFile:
@@ -99,6 +132,7 @@ class RemoteFile:
         """Read the head: one request, which also tells the size.
 
         Raises:
+            CheckEndedError: as `store_of`.
             obstore.exceptions.BaseError, OSError: the server or the file system refused.
         """
         import obstore

@@ -14,7 +14,7 @@ class Source:
     """A granule's file."""
 
     url: str
-    """`https://…`, `http://…` or `s3://bucket/key`."""
+    """`https://…`, `http://…`, `s3://bucket/key` or `file:///…`."""
     extension: str
     """Of the file's name, without the dot, lower case."""
     backend: Backend

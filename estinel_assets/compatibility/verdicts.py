@@ -49,10 +49,22 @@ TYPES: dict[str, _Why] = {
     "builtins.ConnectionError": (CompatibilityReason.CANT_OPEN_FILE, None),
     "httpx.TimeoutException": (CompatibilityReason.TIMEOUT, None),
     "httpx.HTTPError": (CompatibilityReason.CANT_OPEN_FILE, None),
+    "rioxarray.exceptions.OneDimensionalRaster": (
+        CompatibilityReason.TILE_GENERATION_FAILED,
+        "a single row or column has no resolution: choose a granule with more",
+    ),
+    "rioxarray.exceptions.DimensionMissingCoordinateError": (
+        CompatibilityReason.TILE_GENERATION_FAILED,
+        "give the dimensions coordinates: variables of their own names",
+    ),
     "rioxarray.exceptions.DimensionError": (CompatibilityReason.NO_XY_DIMENSIONS, _NO_XY),
     "rioxarray.exceptions.MissingCRS": (CompatibilityReason.TILE_GENERATION_FAILED, _NO_CRS),
     "rioxarray.exceptions.RioXarrayError": (CompatibilityReason.TILE_GENERATION_FAILED, None),
     "rio_tiler.errors.MissingCRS": (CompatibilityReason.TILE_GENERATION_FAILED, _NO_CRS),
+    "rio_tiler.errors.InvalidGeographicBounds": (
+        CompatibilityReason.TILE_GENERATION_FAILED,
+        "longitudes and latitudes are out of range: their CRS or their units may be wrong",
+    ),
     "rio_tiler.errors.MaxArraySizeError": (CompatibilityReason.TILE_GENERATION_FAILED, _TOO_LARGE),
     "rio_tiler.errors.TileOutsideBounds": (CompatibilityReason.TILE_GENERATION_FAILED, _OUTSIDE),
     "rio_tiler.errors.RioTilerError": (CompatibilityReason.TILE_GENERATION_FAILED, None),
@@ -70,6 +82,8 @@ _UNDECODABLE = (
     r"can't open (plugin )?directory",
     r"inflate\(\) failed",
     r"error -?\d+ while decompressing",
+    r"decompression error",
+    r"decod(e|ing) error",
     r"codec\b",
 )
 
@@ -92,6 +106,7 @@ TEXTS: tuple[tuple[re.Pattern[str], _Why], ...] = tuple(
             CompatibilityReason.OUT_OF_MEMORY,
             None,
         ),
+        (r"truncated file|failed to read directory", CompatibilityReason.CANT_OPEN_FILE, None),
         (r"kind: timeout|timed out|timeout was reached", CompatibilityReason.TIMEOUT, None),
         (
             r"\b(forbidden|unauthorized|access ?denied)\b|status(?: code)?:? 40[13]\b",
@@ -106,6 +121,9 @@ TEXTS: tuple[tuple[re.Pattern[str], _Why], ...] = tuple(
     )
 )
 """Tried in this order, on the message of an error whose type no table has."""
+
+_POINTS_ON = "See previous exception"
+"""How rasterio says that the reason stands in the error before."""
 
 TRANSFERS = frozenset({"obstore.exceptions.BaseError"})
 """Types of errors that come from the way to the file, at whatever stage."""
@@ -142,9 +160,13 @@ def ending_of(error: BaseException, stage: Stage) -> CheckEndedError:
 
 
 def described(error: BaseException) -> str:
-    """The error's type and the first part of its message."""
+    """The error's type and the first part of its message, and its cause where it points there."""
     text = str(error).split("\n\nDebug source", 1)[0].strip()
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    own = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    cause = error.__cause__ or error.__context__
+    if _POINTS_ON in text and cause is not None:
+        return f"{own} {described(cause)}"
+    return own
 
 
 def one_line(text: str) -> str:
@@ -159,12 +181,23 @@ def _why(error: BaseException, stage: Stage) -> _Why:
     if by_type is not None:
         return by_type
     transfer = any(name in TRANSFERS for name in names)
-    if not transfer and _is_ours(error):
+    if not transfer and not isinstance(error, OSError) and _is_ours(error):
         return CompatibilityReason.INTERNAL_ERROR, None
-    by_text = next((why for pattern, why in TEXTS if pattern.search(str(error))), None)
+    text = "\n".join(map(str, _chain(error)))
+    by_text = next((why for pattern, why in TEXTS if pattern.search(text)), None)
     if by_text is not None:
         return by_text
     return (CompatibilityReason.CANT_OPEN_FILE if transfer else _STAGES[stage]), None
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """An error and what led to it."""
+    chain: list[BaseException] = []
+    link: BaseException | None = error
+    while link is not None and link not in chain:
+        chain.append(link)
+        link = link.__cause__ or link.__context__
+    return chain
 
 
 def _is_ours(error: BaseException) -> bool:

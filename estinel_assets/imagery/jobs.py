@@ -4,7 +4,6 @@ from typing import Any
 
 import dagster as dg
 
-from estinel_assets.errors import BadInputError
 from estinel_assets.imagery.assets import (
     REPROCESS_RESOURCES,
     filtered_solardays,
@@ -17,9 +16,7 @@ from estinel_assets.imagery.assets import (
     web_catalog,
 )
 from estinel_assets.imagery.reasons import IMAGERY
-from estinel_assets.orchestration.by_reason import MOST_KEYS, raise_on_faults
-from estinel_assets.orchestration.failures import failure
-from estinel_assets.outcomes.paths import decode_key, encode_key
+from estinel_assets.orchestration.reprocess_job import keys_job
 
 refresh_sites = dg.define_asset_job(
     "refresh_sites",
@@ -46,31 +43,12 @@ build_web_catalog = dg.define_asset_job(
 )
 
 
-class ReprocessConfig(dg.Config):
-    """What is made again."""
-
-    keys: list[str]
-    """Encoded keys of outcomes, such as `site_af38900f/2024-12-04`; at most 500."""
-
-
-@dg.op(required_resource_keys=REPROCESS_RESOURCES)
-def reprocess_keys(context: dg.OpExecutionContext, config: ReprocessConfig) -> None:
-    """Make the keys again; fail at the end where some ended with a fault."""
-    if len(config.keys) > MOST_KEYS:
-        raise failure(
-            BadInputError(f"{len(config.keys)} keys are too many for a run; give {MOST_KEYS}")
-        )
-    went = reprocess(context, [decode_key(key) for key in config.keys])
-    raise_on_faults(IMAGERY, "reprocess", {encode_key(key): why for key, why in went.items()})
-
-
-@dg.job(
-    executor_def=dg.in_process_executor,
+reprocess_imagery = keys_job(
+    "reprocess_imagery",
+    IMAGERY,
     description="Make chosen solar days again; the keys travel in the run's config.",
+    resource_keys=REPROCESS_RESOURCES,
+    work=reprocess,
 )
-def reprocess_imagery() -> None:
-    """See the description."""
-    reprocess_keys()
-
 
 JOBS: list[Any] = [refresh_sites, update_site, build_web_catalog, reprocess_imagery]

@@ -84,6 +84,7 @@ def test_a_link_is_one_of_the_granules(
         ("https://a.invalid/data//x.hdf", "hdf"),
         ("https://a.invalid/a%2Enc", "nc"),
         ("https://a.invalid", ""),
+        ("https://[::1/a.nc", ""),
     ],
 )
 def test_extensions(url: str, extension: str) -> None:

@@ -1,5 +1,6 @@
 """Opening files, local and over HTTP, whole and broken."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,6 +36,7 @@ from tests.support.granules import (
 )
 from tests.support.http import Misbehaviour, RangeServer
 from tests.support.real import real_data
+from tests.support.s3 import S3Access, s3_server
 
 
 def test_reads_a_netcdf_file_as_xarray_itself(tmp_path: Path) -> None:
@@ -150,9 +152,20 @@ def test_real_netcdf3_is_not_supported_and_told_what_to_do() -> None:
     assert "netCDF-4" in caught.value.hint
 
 
-def test_addresses_that_nothing_reads_say_so() -> None:
-    with pytest.raises(CheckEndedError, match="ftp://") as caught:
-        open_source(Source("ftp://archive.invalid/a.nc", "nc", "xarray"))
+@pytest.mark.parametrize(
+    ("url", "says"),
+    [
+        ("ftp://archive.invalid/a.nc", "ftp://"),
+        ("https://[::1/a.nc", "cannot be read"),
+        ("https://", "empty host"),
+        ("http://archive.invalid:99999/a.nc?sig=hush", "port"),
+        ("a.nc", "cannot be read"),
+    ],
+)
+def test_addresses_that_nothing_reads_say_so(url: str, says: str) -> None:
+    with pytest.raises(CheckEndedError, match=says) as caught:
+        open_source(Source(url, "nc", "xarray"))
+    assert "hush" not in str(caught.value)
     assert caught.value.reason == "failed_to_extract_url"
 
 
@@ -283,3 +296,39 @@ def test_names_the_versions_of_the_readers() -> None:
     assert reader_versions("rasterio")["gdal"] == rasterio.__gdal_version__
     assert reader_versions("xarray")["xarray"] == xr.__version__
     assert {"titiler.xarray", "h5netcdf", "h5py"} <= set(reader_versions("xarray"))
+
+
+@pytest.fixture(scope="module")
+def bucket() -> Iterator[S3Access]:
+    with s3_server() as access:
+        yield access
+
+
+def _s3_source(access: S3Access, key: str, extension: str) -> Source:
+    return Source(
+        access.url(key),
+        extension,
+        "xarray",
+        s3={
+            "endpoint": access.endpoint_url,
+            "region": access.region,
+            "access_key_id": access.access_key_id,
+            "secret_access_key": access.secret_access_key,
+        },
+    )
+
+
+def test_reads_from_s3(tmp_path: Path, bucket: S3Access) -> None:
+    made = grid()
+    path = write_netcdf(tmp_path / "a.nc", made)
+    store = write_zarr(tmp_path / "a.zarr", made)
+    client = bucket.client()
+    client.upload_file(path, bucket.bucket, "deep/a b.nc")
+    for part in (part for part in store.rglob("*") if part.is_file()):
+        client.upload_file(part, bucket.bucket, f"deep/{part.relative_to(tmp_path)}")
+    for source in (
+        _s3_source(bucket, "deep/a b.nc", "nc"),
+        _s3_source(bucket, "deep/a.zarr/", "zarr"),
+    ):
+        with open_dataset(source) as opened:
+            xr.testing.assert_equal(opened.load(), made)
