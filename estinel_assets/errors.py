@@ -9,7 +9,8 @@ The tree::
     ├── StoreError                the object store refused
     │   ├── NotFoundError         no object at that path
     │   ├── AlreadyExistsError    create-if-absent lost
-    │   └── ChangedError          compare-and-swap lost
+    │   ├── ChangedError          compare-and-swap lost
+    │   └── UnansweredError       the connection broke: it may be done, or not
     ├── LeaseError
     │   ├── LeaseHeldError        another live worker holds it
     │   └── LeaseLostError        ours was taken over, stop writing
@@ -55,6 +56,10 @@ class AlreadyExistsError(StoreError):
 
 class ChangedError(StoreError):
     """The object changed since it was read, so that a compare-and-swap lost."""
+
+
+class UnansweredError(StoreError):
+    """No answer came, or none that could be read whole: the server may have done it, or not."""
 
 
 class LeaseError(EstinelError):

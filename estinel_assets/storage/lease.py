@@ -41,12 +41,12 @@ from estinel_assets.errors import (
     LeaseLostError,
     NotFoundError,
     StoreError,
+    UnansweredError,
 )
 from estinel_assets.storage.documents import JSON_TYPE
 from estinel_assets.storage.lease_record import LeaseRecord
 from estinel_assets.storage.port import ObjectStore
 from estinel_assets.storage.processes import current_process
-from estinel_assets.storage.refusals import UnansweredError
 
 SKEW_S = 5.0
 """How far the clocks of two workers' hosts may differ, in seconds."""

@@ -16,7 +16,13 @@ import obstore
 from obstore.exceptions import GenericError
 from obstore.store import LocalStore, MemoryStore, S3Store
 
-from estinel_assets.errors import AlreadyExistsError, BadInputError, ChangedError, NotFoundError
+from estinel_assets.errors import (
+    AlreadyExistsError,
+    BadInputError,
+    ChangedError,
+    NotFoundError,
+    UnansweredError,
+)
 from estinel_assets.storage.local_writes import LocalWrites
 from estinel_assets.storage.paths import (
     RESERVED,
@@ -28,7 +34,7 @@ from estinel_assets.storage.paths import (
     object_uri,
 )
 from estinel_assets.storage.port import ObjectMeta, ObjectStore, StoredObject
-from estinel_assets.storage.refusals import UnansweredError, refusals
+from estinel_assets.storage.refusals import refusals
 
 T = TypeVar("T")
 

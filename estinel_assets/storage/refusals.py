@@ -24,6 +24,7 @@ from estinel_assets.errors import (
     ChangedError,
     NotFoundError,
     StoreError,
+    UnansweredError,
     public_url,
 )
 
@@ -34,10 +35,6 @@ _UNREACHABLE = ("error sending request", "HTTP error", "timed out", "connection"
 _THROUGH_A_FILE = "Not a directory (os error 20)"
 _DENIED = ("401", "403")
 _ABSENT_BUCKET = "NoSuchBucket"
-
-
-class UnansweredError(StoreError):
-    """No answer came, or none that could be read whole: the server may have done it, or not."""
 
 
 @contextmanager

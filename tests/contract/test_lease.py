@@ -21,6 +21,7 @@ from estinel_assets.errors import (
     LeaseHeldError,
     LeaseLostError,
     StoreError,
+    UnansweredError,
 )
 from estinel_assets.storage import open_store
 from estinel_assets.storage.lease import (
@@ -33,7 +34,6 @@ from estinel_assets.storage.lease import (
 from estinel_assets.storage.lease_record import LeaseRecord
 from estinel_assets.storage.port import ObjectMeta, ObjectStore
 from estinel_assets.storage.processes import ProcessIdentity, current_process
-from estinel_assets.storage.refusals import UnansweredError
 from tests.support.racing import (
     LOST,
     RACERS,

@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from estinel_assets.errors import LeaseHeldError, StoreError
+from estinel_assets.errors import LeaseHeldError, StoreError, UnansweredError
 from estinel_assets.storage.lease import Lease, Timing, hold_lease, read_lease
-from estinel_assets.storage.refusals import UnansweredError
 from tests.support.cli import estinel
 from tests.support.imagery import COLLECTION, digests, imagery_world, plain_scenes, quiet_dagster
 from tests.support.proxy import Fault, FaultProxy, every

@@ -1,7 +1,8 @@
 """The daily operation under a real daemon: schedule, sensors, runs and alerts hand over by files,
 processes and HTTP alone.
 
-One daemon serves all tests here, on a world whose first site was made before it started.
+One daemon serves all tests here, on a world whose first site was made before it started, but for
+one day whose scene is broken.
 """
 
 import json
@@ -22,7 +23,7 @@ from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import WorkspaceFileTarget
 from dagster_graphql.cli import execute_query
 
-from estinel_assets.imagery.checks import imagery_checks
+from estinel_assets.imagery.checks import daily_checks, imagery_checks
 from estinel_assets.imagery.sensors import (
     daily_update,
     new_imagery_sensor,
@@ -38,6 +39,7 @@ from tests.support.imagery import (
     imagery_world,
     plain_scenes,
     quiet_dagster,
+    stamped,
 )
 
 pytestmark = quiet_dagster
@@ -48,20 +50,13 @@ KINGSTON = 'Kingston,147.3000,-42.8826,10,400,300,"tasmania"'
 GOOD_DAYS = {"2024-12-01": "none", "2024-12-02": "none", "2024-12-03": "none"}
 CORRUPT_DAY = "2024-12-05"
 REPOSITORY = {"repositoryName": "__repository__", "repositoryLocationName": LOCATION}
+SCHEDULE_TAG = "dagster/schedule_name"
 SUCCESS, FAILURE = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE
 START = """
 mutation ($schedule: ScheduleSelector!) {
   startSchedule(scheduleSelector: $schedule) {
     __typename
     ... on ScheduleStateResult { scheduleState { id status } }
-  }
-}"""
-LAUNCH = """
-mutation ($params: ExecutionParams!) {
-  launchRun(executionParams: $params) {
-    __typename
-    ... on LaunchRunSuccess { run { runId } }
-    ... on PythonError { message }
   }
 }"""
 
@@ -98,12 +93,10 @@ class Operation:
 
     world: ImageryWorld
     running: RunningDagster
-    missed: datetime
-    """When the daily schedule should have ticked, before the daemon started."""
     alerts: list[dict[str, Any]]
     """As they were posted."""
     broken: Item
-    """A scene of one more day that shows Hobart alone, and whose red band is cut off."""
+    """The scene of a day that shows Hobart alone, and whose red band is cut off."""
     instance: dg.DagsterInstance = field(init=False)
 
     def __post_init__(self) -> None:
@@ -149,17 +142,18 @@ def operation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operation]:
     on = [sites_sensor.name, new_imagery_sensor.name, web_catalog_sensor.name, *ALERTS]
     with receiving() as (url, alerts):
         settings = {"alert": {"url": url}}
-        with imagery_world(folder / "world", scenes[:4], settings=settings) as world:
+        broken = cut_off(scenes[-1], folder)
+        given = [*scenes[:4], broken]
+        with imagery_world(folder / "world", given, settings=settings) as world:
             world.update()
-            assert world.reasons() == GOOD_DAYS
-            broken = cut_off(scenes[-1], folder)
+            assert world.reasons() == {**GOOD_DAYS, CORRUPT_DAY: "source_corrupt"}
             with running_dagster(folder / "home", world.config, sensors=on) as running:
                 running.instance.add_dynamic_partitions("sites", [world.site])
-                missed = last_tick(daily_update)
-                made = Operation(world, running, missed, alerts, broken)
+                made = Operation(world, running, alerts, broken)
                 # The daemon loads its modules meanwhile; should it look before this is written,
                 # it looks again at the next full minute.
-                start_in_the_past(made, daily_update, missed - timedelta(hours=1))
+                for schedule in (daily_update, daily_checks):
+                    start_in_the_past(made, schedule)
                 yield made
 
 
@@ -187,8 +181,12 @@ def last_tick(schedule: dg.ScheduleDefinition) -> datetime:
     return today if today <= now else today - timedelta(days=1)
 
 
-def start_in_the_past(operation: Operation, schedule: dg.ScheduleDefinition, at: datetime) -> None:
-    """Start a schedule, as if that had been done at some time and no daemon had run since."""
+def start_in_the_past(operation: Operation, schedule: dg.ScheduleDefinition) -> None:
+    """Start a schedule, as if that had been done before its last tick and no daemon had run since.
+
+    Dagster's scheduler makes up for the last tick that it missed.
+    """
+    at = last_tick(schedule) - timedelta(hours=1)
     selector = {**REPOSITORY, "scheduleName": schedule.name}
     answer = operation.click(START, schedule=selector)
     assert answer["__typename"] == "ScheduleStateResult", answer
@@ -205,24 +203,43 @@ def schedule_state(
     return state
 
 
-def test_the_daily_update_that_was_missed_runs_once(operation: Operation) -> None:
-    running, missed = operation.running, operation.missed
-
-    (tick,) = running.ticks(daily_update.name, 1)
-
+def missed_run(operation: Operation, schedule: dg.ScheduleDefinition, job: str) -> dg.DagsterRun:
+    """The one run of the tick that a schedule missed, once it has ended."""
+    running = operation.running
+    (tick,) = running.ticks(schedule.name, 1)
     assert tick.status.value == "SUCCESS"
-    assert datetime.fromtimestamp(tick.timestamp, UTC) == missed
-    tags = {"dagster/schedule_name": daily_update.name}
-    (record,) = running.ended_runs("update_site", 1, **tags)
+    (record,) = running.ended_runs(job, 1, **{SCHEDULE_TAG: schedule.name})
     run = record.dagster_run
     assert [run.run_id] == list(tick.run_ids)
+    at = datetime.fromisoformat(run.tags[SCHEDULED_EXECUTION_TIME_TAG])
+    assert at == datetime.fromtimestamp(tick.timestamp, UTC) == last_tick(schedule)
+    return run
+
+
+def test_the_daily_update_that_was_missed_runs_once(operation: Operation) -> None:
+    world = operation.world
+
+    run = missed_run(operation, daily_update, "update_site")
+
     assert run.status is SUCCESS
-    assert run.tags[PARTITION_TAG] == operation.world.site
-    assert run.tags["dagster/run_key"] == operation.world.site
-    assert datetime.fromisoformat(run.tags[SCHEDULED_EXECUTION_TIME_TAG]) == missed
-    # There was nothing new: the outcomes are still those of the run before.
-    made_by = {one.run_id for day, one in operation.world.outcomes().items() if day != "search"}
-    assert run.run_id not in made_by
+    assert run.tags[PARTITION_TAG] == world.site
+    assert run.tags["dagster/run_key"] == world.site
+    # There was nothing new, and the broken day's pause was not over.
+    outcomes = world.outcomes()
+    assert outcomes.pop("search").run_id == run.run_id
+    assert run.run_id not in {outcome.run_id for outcome in outcomes.values()}
+
+
+def test_a_failed_check_of_the_daily_ones_reaches_the_receiver(operation: Operation) -> None:
+    run = missed_run(operation, daily_checks, imagery_checks.name)
+
+    assert run.status is SUCCESS
+    told = operation.alert(kind="check", run_id=run.run_id)
+    assert told["job"] == imagery_checks.name
+    (faults,) = [one for one in told["checks"] if one["name"] == "share_of_faults"]
+    assert faults["severity"] == "WARN"
+    assert "Hobart" in faults["description"]
+    assert "share_of_faults" in told["text"]
 
 
 def test_a_site_written_to_the_table_gets_its_images_and_a_place_in_the_catalogue(
@@ -270,12 +287,11 @@ def catalogue(world: ImageryWorld) -> dict[str, list[str]]:
     }
 
 
-def test_a_failed_run_and_a_failed_check_reach_the_receiver(operation: Operation) -> None:
+def test_a_failed_run_reaches_the_receiver_once(operation: Operation) -> None:
     world = operation.world
 
-    world.publish(operation.broken)
+    world.publish(stamped(operation.broken))
 
-    # A run that the sensor asked for fails for the day's sake, and somebody is told.
     told = operation.alert(kind="run", partition=world.site)
     failed = operation.instance.get_run_by_id(told["run_id"])
     assert failed is not None
@@ -284,18 +300,6 @@ def test_a_failed_run_and_a_failed_check_reach_the_receiver(operation: Operation
     assert (told["job"], told["reason"]) == ("update_site", "source_corrupt")
     assert f"{CORRUPT_DAY}: source_corrupt" in told["error"]
     assert told["text"].startswith(f"update_site failed for {world.site} (source_corrupt)")
-    assert world.reasons() == {**GOOD_DAYS, CORRUPT_DAY: "source_corrupt"}
-
-    params = {"selector": {**REPOSITORY, "jobName": imagery_checks.name}, "runConfigData": {}}
-    launched = operation.click(LAUNCH, params=params)
-    assert launched["__typename"] == "LaunchRunSuccess", launched
-
-    said = operation.alert(kind="check", run_id=launched["run"]["runId"])
-    (faults,) = [one for one in said["checks"] if one["name"] == "share_of_faults"]
-    assert faults["severity"] == "WARN"
-    assert "Hobart" in faults["description"]
-    assert "share_of_faults" in said["text"]
-    # A run is told of once, however often the sensor looks.
+    assert world.outcomes()[CORRUPT_DAY].run_id == failed.run_id
     operation.running.ticks(ALERTS[0], 2, after=datetime.now(UTC).timestamp())
-    run_ids = [one["run_id"] for one in operation.alerts]
-    assert len(run_ids) == len(set(run_ids))
+    assert [one["run_id"] for one in operation.alerts].count(failed.run_id) == 1
