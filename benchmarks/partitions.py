@@ -16,11 +16,11 @@ import dagster as dg
 
 from benchmarks.measuring import keep, parser, rounded, surroundings, timed
 from benchmarks.servers import ROOT
-from estinel_assets.orchestration.run_requests import turn_of
 from estinel_assets.imagery.sensors import SITES_A_TICK
 from estinel_assets.imagery.site_id import site_id
 from estinel_assets.orchestration.in_process import open_instance
 from estinel_assets.orchestration.partitions import SITES, sync_partitions
+from estinel_assets.orchestration.run_requests import turn_of
 from tests.support.browser import open_page, why_no_browser
 from tests.support.web_server import dagster_web_server
 
@@ -37,15 +37,19 @@ def partition_keys(number: int) -> list[str]:
     return sorted(found)
 
 
-def fill(instance: dg.DagsterInstance, keys: list[str]) -> dict[str, object]:
+def fill(
+    instance: dg.DagsterInstance,
+    keys: list[str],
+    partitions: dg.DynamicPartitionsDefinition = SITES,
+) -> dict[str, object]:
     """Add the partitions, list them, and bring them into step with what they are already.
 
     Raises:
         RuntimeError: the instance does not hold what was put there.
     """
-    added_s, added = timed(lambda: sync_partitions(instance, SITES, keys))
-    listed_s, listed = timed(lambda: instance.get_dynamic_partitions(str(SITES.name)))
-    again_s, again = timed(lambda: sync_partitions(instance, SITES, keys))
+    added_s, added = timed(lambda: sync_partitions(instance, partitions, keys))
+    listed_s, listed = timed(lambda: instance.get_dynamic_partitions(str(partitions.name)))
+    again_s, again = timed(lambda: sync_partitions(instance, partitions, keys))
     if added != (len(keys), 0) or set(listed) != set(keys) or again != (0, 0):
         raise RuntimeError(f"added {added}, listed {len(listed)}, then changed {again}")
     return {
@@ -55,23 +59,47 @@ def fill(instance: dg.DagsterInstance, keys: list[str]) -> dict[str, object]:
     }
 
 
-def open_in_browser(home: Path, keys: int, screenshot: Path | None) -> dict[str, object]:
-    """Open the asset's partitions in Chromium, twice: as a first visitor, and again."""
+def open_in_browser(
+    home: Path,
+    keys: int,
+    screenshot: Path | None,
+    asset: str = ASSET,
+    one: tuple[str, str] | None = None,
+) -> dict[str, object]:
+    """Open an asset's partitions in Chromium, twice: as a first visitor, and again.
+
+    Args:
+        home: of Dagster.
+        keys: how many partitions there are.
+        screenshot: where to put a picture of the page.
+        asset: its name.
+        one: a partition near the top of the list that is then chosen, and a text of its result.
+    """
     config = home / "estinel.toml"
     config.write_text(f'[store]\nurl = "file://{home}/store"\n', encoding="utf-8")
     with dagster_web_server(home, config) as address, open_page() as page:
         text = page.get_by_text(f"{keys:,} Partitions Selected", exact=True)
 
         def visit() -> None:
-            page.goto(f"{address}/assets/{ASSET}?view=partitions", wait_until="commit")
+            page.goto(f"{address}/assets/{asset}?view=partitions", wait_until="commit")
             text.locator("visible=true").first.wait_for(timeout=120_000)
+
+        def choose(key: str, shown: str) -> None:
+            page.get_by_text(key, exact=True).first.click()
+            page.get_by_text(shown, exact=True).first.wait_for(timeout=120_000)
 
         first_s, _ = timed(visit)
         again_s, _ = timed(visit)
+        document: dict[str, object] = {
+            "open_first_s": rounded(first_s),
+            "open_again_s": rounded(again_s),
+        }
+        if one is not None:
+            document["show_one_s"] = rounded(timed(lambda: choose(*one))[0])
         if screenshot is not None:
             screenshot.parent.mkdir(parents=True, exist_ok=True)
             page.screenshot(path=screenshot)
-    return {"open_first_s": rounded(first_s), "open_again_s": rounded(again_s)}
+    return document
 
 
 def measure(number: int, screenshot: Path | None, say: Callable[[str], None]) -> dict[str, object]:

@@ -4,6 +4,7 @@ In the process that is measured, they would share its Python lock and its time.
 
     python -m benchmarks.servers s3
     python -m benchmarks.servers stac DATABASE
+    python -m benchmarks.servers cmr FOLDER
 
 Each prints its address as a line of JSON, answers every line on its standard input with its
 counts of requests so far, and stops when that input ends.
@@ -40,12 +41,17 @@ class Process:
         self.address = address
 
     def counts(self) -> dict[str, int]:
-        """Requests so far, by method and path such as `POST /search`; empty for S3."""
+        """Requests so far, by method and path such as `POST /search`; of the STAC API only."""
         if self._process.stdin is None or self._process.stdout is None:
             raise RuntimeError("the server was started without pipes")
         print("counts", file=self._process.stdin, flush=True)
         found: dict[str, int] = json.loads(self._process.stdout.readline())
         return found
+
+    @property
+    def pid(self) -> int:
+        """The process, for those who look at what it costs."""
+        return self._process.pid
 
 
 @contextmanager
@@ -59,6 +65,13 @@ def s3_process() -> Iterator[S3Access]:
 def stac_process(database: Path) -> Iterator[Process]:
     """The embedded STAC API over a database; its address is the URL."""
     with _started("stac", str(database)) as server:
+        yield server
+
+
+@contextmanager
+def cmr_process(folder: Path) -> Iterator[Process]:
+    """A local CMR over what `LocalCmr.write` left in a folder; its address is the root's URL."""
+    with _started("cmr", str(folder)) as server:
         yield server
 
 
@@ -113,8 +126,20 @@ def _serve_stac(database: Path) -> None:
     listener.close()
 
 
+def _serve_cmr(folder: Path) -> None:
+    from estinel_assets.demo.cmr import serve
+
+    def until_input_ends() -> None:
+        for _ in sys.stdin:
+            print("{}", flush=True)
+
+    serve(folder, ready=lambda root: print(json.dumps(root), flush=True), until=until_input_ends)
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "s3":
         _serve_s3()
+    elif sys.argv[1] == "cmr":
+        _serve_cmr(Path(sys.argv[2]))
     else:
         _serve_stac(Path(sys.argv[2]))

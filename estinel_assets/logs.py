@@ -31,6 +31,8 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 ROOT_LOGGER: Final = "estinel_assets"
 MASK: Final = "***"
+_WARNINGS: Final = "py.warnings"
+"""Logger of captured warnings."""
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s\"'<>]+", re.IGNORECASE)
 _CREDENTIAL_WORDS = (
@@ -43,6 +45,11 @@ _SECRET_PAIR = re.compile(
     rf"\b((?:[\w-]*[_-])?(?:{_CREDENTIAL_WORDS}))([\"']?\s*[=:]\s*[\"']?)"
     r"((?:Bearer|Basic|AWS4-HMAC-SHA256)\s+)?[^\s\"'&,;)}\]]+",
     re.IGNORECASE,
+)
+# Dagster says so of each thing that we use and that it does not promise to keep. They are known by
+# their text, so that nobody imports Dagster for their sake.
+_UNPROMISED = re.compile(
+    r": (?:Beta|Preview)Warning: .+ is currently in (?:beta|preview), and may have breaking changes"
 )
 _AWS_KEY_ID = re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b")
 
@@ -104,6 +111,9 @@ def configure_logging(
 ) -> None:
     """Send all logs to stderr, and to a file if one is named. A later call replaces an earlier.
 
+    Warnings are logs, too, but for Dagster's of its beta and preview features, which say nothing to
+    whoever runs the program.
+
     Args:
         level: least level of our own loggers.
         log_format: `text` or `json`.
@@ -121,6 +131,7 @@ def configure_logging(
     logging.getLogger().setLevel(libraries.upper())
     logging.getLogger(ROOT_LOGGER).setLevel(level.upper())
     logging.captureWarnings(capture=True)
+    logging.getLogger(_WARNINGS).addFilter(_says_something)
 
 
 def reset_logging() -> None:
@@ -133,6 +144,11 @@ def reset_logging() -> None:
     root.setLevel(logging.WARNING)
     logging.getLogger(ROOT_LOGGER).setLevel(logging.NOTSET)
     logging.captureWarnings(capture=False)
+    logging.getLogger(_WARNINGS).removeFilter(_says_something)
+
+
+def _says_something(record: logging.LogRecord) -> bool:
+    return _UNPROMISED.search(record.getMessage()) is None
 
 
 def log_failure(message: str, *, exit_code: int, trace: str, on_stderr: bool) -> None:

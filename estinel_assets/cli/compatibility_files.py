@@ -1,16 +1,25 @@
 """`estinel compatibility import` and `export`: results from and to files."""
 
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from estinel_assets.cli.exit_codes import NothingToDoError
-from estinel_assets.cli.outcome_files import replacing
-from estinel_assets.cli.output import Table
-from estinel_assets.cli.progress import progress
+from estinel_assets.cli.output import Table, write_text
+from estinel_assets.cli.progress import Step, progress
+from estinel_assets.cli.replacing import replacing
 from estinel_assets.cli.session import JsonOption, Session, needs_extra
-from estinel_assets.errors import BadInputError
+from estinel_assets.errors import BadInputError, public_url
+
+log = logging.getLogger(__name__)
+
+TOLD_EACH = 1000
+"""Results after which an import without a terminal says how far it is."""
 
 
 def import_results(
@@ -35,6 +44,11 @@ def import_results(
         from estinel_assets.compatibility.opening_checks import open_book
     from estinel_assets.storage import open_store
 
+    if where.lower().startswith(("http://", "https://")):
+        raise BadInputError(
+            f"{public_url(where)} is on the web, from which nothing is imported; download it, and "
+            "name the file"
+        )
     session = Session.of(context)
     at = session.settings.store
     found = find_results(
@@ -46,7 +60,7 @@ def import_results(
     if not found.results:
         raise NothingToDoError(f"{where} holds no results")
     book = open_book(session.settings, session.open_store())
-    with progress("Results", total=len(found.results)) as step:
+    with _importing(len(found.results)) as step:
         done = import_results(book, found, step=step)
     document = {
         "total": done.total,
@@ -55,15 +69,12 @@ def import_results(
         "kept_newer": done.kept_newer,
         "by_reason": done.by_reason,
     }
-    session.show(
-        document,
-        lambda: Table(
-            ("reason", "results"),
-            list(done.by_reason.items()),
+    if not session.wants_json:
+        write_text(
             f"{done.total} results: {done.written} written, {done.unchanged} unchanged, "
-            f"{done.kept_newer} newer ones kept",
-        ),
-    )
+            f"{done.kept_newer} newer ones of ours kept\n\n"
+        )
+    session.show(document, lambda: Table(("reason", "results"), list(done.by_reason.items())))
 
 
 def export_results(
@@ -93,3 +104,21 @@ def export_results(
         sink.write(table_bytes(table))
     document = {"file": str(output), "results": table.num_rows}
     session.show(document, lambda: Table(tuple(document), [tuple(document.values())]))
+
+
+@contextmanager
+def _importing(total: int) -> Iterator[Step]:
+    """A bar on a terminal; elsewhere a line now and then, not one for each of thousands."""
+    if sys.stderr.isatty():
+        with progress("Results", total=total) as step:
+            yield step
+        return
+    done = 0
+
+    def tell(_unit: str) -> None:
+        nonlocal done
+        done += 1
+        if done % TOLD_EACH == 0:
+            log.info("Results %s/%s", done, total)
+
+    yield tell

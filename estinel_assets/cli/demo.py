@@ -1,6 +1,7 @@
 """`estinel demo`: an embedded world, and what the product lines make of it."""
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -9,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
@@ -16,7 +18,7 @@ from estinel_assets.cli.output import Table, write_table, write_text
 from estinel_assets.cli.session import JsonOption, Session, needs_extra
 from estinel_assets.errors import BadInputError, EstinelError
 
-app = typer.Typer(help="An embedded world: made scenes, a local STAC API, and the whole pipeline.")
+app = typer.Typer(help="An embedded world: made scenes and granules, a local STAC API and CMR.")
 
 STOP_TIMEOUT_S = 30.0
 PORT = 8765
@@ -29,7 +31,7 @@ FolderOption = Annotated[
 
 @app.callback()
 def demo() -> None:
-    """An embedded world: made scenes, a local STAC API, and the whole pipeline."""
+    """An embedded world: made scenes and granules, a local STAC API and CMR."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,7 @@ class DemoFolder:
 
     @property
     def world(self) -> Path:
-        """Scenes and the table of sites."""
+        """Scenes and the table of sites, or the records and files of a CMR."""
         return self.root / "world"
 
     @property
@@ -119,7 +121,10 @@ def ui(
 
     at = DemoFolder(folder.resolve())
     if not at.config.exists():
-        raise BadInputError(f"there is no demo in {folder}; make one with `make demo` first")
+        raise BadInputError(
+            f"there is no demo in {folder}; make one first with `estinel demo imagery` or "
+            "`estinel demo compatibility`, and give the same --folder"
+        )
     with serving(at):
         command = [sys.executable, "-m", "dagster", "dev", "--port", str(port)]
         environment = {
@@ -145,12 +150,10 @@ def serving(at: DemoFolder) -> Iterator[None]:
     Raises:
         EstinelError: it does not start.
     """
-    from estinel_assets.settings import load_settings
-
-    port = load_settings(at.config).stac.url.rsplit(":", 1)[1]
-    command = [sys.executable, "-m", "estinel_assets.cli", "stac", "serve", "--port", port]
-    command += ["--database", str(at.database), "--scenes", str(at.world / "scenes")]
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    command = _world_command(at)
+    server = subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    )
     try:
         # It prints its address once it answers, and ends its output where it cannot start.
         if server.stdout is None or not server.stdout.readline():
@@ -158,6 +161,36 @@ def serving(at: DemoFolder) -> Iterator[None]:
         yield
     finally:
         stop(server)
+        for pipe in (server.stdin, server.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def _world_command(at: DemoFolder) -> list[str]:
+    """What serves the demo's world, at the port that its settings name."""
+    from estinel_assets.demo.cmr import SETTINGS
+    from estinel_assets.settings import load_settings
+
+    settings = load_settings(at.config)
+    if (at.world / SETTINGS).exists():
+        port = urlsplit(settings.compatibility.cmr_url).port
+        command = ["-m", "estinel_assets.demo.cmr", str(at.world), "--until-input-ends"]
+    else:
+        port = urlsplit(settings.stac.url).port
+        command = ["-m", "estinel_assets.cli", "stac", "serve", "--database", str(at.database)]
+        command += ["--scenes", str(at.world / "scenes")]
+    return [sys.executable, *command, "--port", str(port)]
+
+
+def free_port(wanted: int) -> int:
+    """The port, or a free one where it is taken, or 0."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 def stop(process: subprocess.Popen[bytes]) -> None:

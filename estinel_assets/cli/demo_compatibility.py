@@ -7,10 +7,13 @@ from typing import Annotated, Any
 
 import typer
 
-from estinel_assets.cli.demo import DemoFolder, app, checkout
+from estinel_assets.cli.demo import DemoFolder, app, checkout, free_port, serving
 from estinel_assets.cli.output import Table, write_text
 from estinel_assets.cli.session import JsonOption, Session, needs_extra
 from estinel_assets.errors import EstinelError
+
+PORT = 8766
+"""Where the local CMR answers, if the port is free."""
 
 _SETTINGS = """\
 # Settings of the demo. Everything that is not here has its default.
@@ -18,7 +21,7 @@ _SETTINGS = """\
 url = "file://{store}"
 
 [compatibility]
-cmr_url = "{cmr}/search"
+cmr_url = "http://127.0.0.1:{port}/search"
 # One of the demo's files is made to need more.
 memory_limit_mib = 512
 
@@ -35,6 +38,7 @@ def compatibility(
     folder: Annotated[
         Path, typer.Option("--folder", help="Where the demo keeps everything.", metavar="FOLDER")
     ] = Path(".demo/compatibility"),
+    port: Annotated[int, typer.Option(help="Where the CMR answers; 0 takes a free port.")] = PORT,
     json: JsonOption = False,  # noqa: ARG001 - the session knows
 ) -> None:
     """Check the collections of a local CMR through Dagster, and show what was found.
@@ -42,7 +46,6 @@ def compatibility(
     What an earlier demo left in the folder is made anew.
     """
     with needs_extra("demo"):
-        from estinel_assets.demo.cmr import running_cmr
         from estinel_assets.demo.collections import build_collections
 
     started = time.monotonic()
@@ -53,8 +56,9 @@ def compatibility(
     at.home.mkdir(parents=True)
     shutil.copy(checkout() / "dagster.yaml", at.home / "dagster.yaml")
     build_collections(at.world)
-    with running_cmr(at.world) as base_url:
-        at.config.write_text(_SETTINGS.format(store=at.store, cmr=base_url), encoding="utf-8")
+    settings = _SETTINGS.format(store=at.store, port=free_port(port))
+    at.config.write_text(settings, encoding="utf-8")
+    with serving(at):
         rows = _check_all(at)
     document = {
         "seconds": round(time.monotonic() - started, 1),
@@ -118,10 +122,13 @@ def _table(rows: list[dict[str, Any]]) -> Table:
 def _where_to_look(at: DemoFolder, seconds: object) -> str:
     return (
         f"\nChecked in {seconds} s.\n"
-        f"Results:    {at.store}/collections/\n"
-        f"How many of each: ESTINEL_CONFIG={at.config} estinel compatibility status\n"
-        f"One of them: ESTINEL_CONFIG={at.config} estinel outcomes show --product compatibility "
-        "--key C1003-DEMO\n"
-        f"Runs and assets in the Dagster UI: DAGSTER_HOME={at.home} ESTINEL_CONFIG={at.config} "
-        "dagster-webserver\n"
+        f"Results: {at.store}/collections/\n"
+        "To ask about them:\n"
+        f"  export ESTINEL_CONFIG={at.config}\n"
+        f"  export DAGSTER_HOME={at.home}\n"
+        "  estinel compatibility status\n"
+        "  estinel outcomes list --product compatibility --status false\n"
+        "  estinel outcomes show --product compatibility --key C1003-DEMO\n"
+        "Dagster's UI, with the CMR running, so that checks work there and in another shell:\n"
+        f"  estinel demo ui --folder {at.root}\n"
     )

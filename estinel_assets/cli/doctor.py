@@ -17,6 +17,7 @@ from estinel_assets.cli.checks import (
     check_python,
     check_variables,
     fail,
+    installed_version,
     known_variables,
     ok,
     warn,
@@ -26,9 +27,14 @@ from estinel_assets.cli.output import Table
 from estinel_assets.cli.session import JsonOption, Session
 from estinel_assets.errors import BadInputError
 
+READERS = "rio-tiler"
+"""A package that only the compatibility product line needs."""
+
 
 def doctor(context: typer.Context, *, json: JsonOption = False) -> None:
-    """Check versions, environment, DAGSTER_HOME, object store and STAC API.
+    """Check versions, environment, DAGSTER_HOME, object store, STAC API and CMR.
+
+    CMR is asked only where the extra `compatibility` is installed.
 
     Exits with 0 when nothing failed (warnings are allowed), 1 when some checks failed, 2 when all
     of them did.
@@ -83,11 +89,16 @@ def _checks_of_settings(session: Session) -> Iterator[Check]:
     try:
         settings = session.settings
     except BadInputError as error:
-        yield fail("settings", str(error), "correct them; store and STAC API were not looked at")
+        yield fail("settings", str(error), "correct them; nothing elsewhere was looked at")
         return
     yield ok("settings", f"from {session.config or 'environment and defaults'}")
 
-    from estinel_assets.cli.remote_checks import check_stac, check_store, open_store_for_check
+    from estinel_assets.cli.remote_checks import (
+        check_cmr,
+        check_stac,
+        check_store,
+        open_store_for_check,
+    )
 
     store = open_store_for_check(settings)
     if isinstance(store, Check):
@@ -95,3 +106,5 @@ def _checks_of_settings(session: Session) -> Iterator[Check]:
     else:
         yield from check_store(store, uuid.uuid4().hex)
     yield from check_stac(settings.stac, settings.transport)
+    if installed_version(READERS) is not None:
+        yield check_cmr(settings.compatibility, settings.transport)

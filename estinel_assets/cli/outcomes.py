@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from estinel_assets.outcomes.book import OutcomeBook
     from estinel_assets.outcomes.paths import Key
 
+MOST_CHARACTERS = 200
+"""Of an error message in a table; the longest real one has 270 kB, and JSON shows it whole."""
 WHOLE = "(all)"
 """Shown where a partition is the whole product line."""
 
@@ -73,7 +75,7 @@ def list_outcomes(
                     one.reason,
                     one.attempts,
                     one.finished_at,
-                    one.error,
+                    short(one.error),
                 )
                 for one in found
             ],
@@ -222,6 +224,13 @@ def reindex_outcomes(
     code = exit_code_of_counts(len(rows) - failed, failed)
     if code is not ExitCode.SUCCESS:
         raise typer.Exit(code)
+
+
+def short(message: str | None) -> str | None:
+    """An error message as a table shows it: not more of it than can be read there."""
+    if message is None or len(message) <= MOST_CHARACTERS:
+        return message
+    return message[: MOST_CHARACTERS - 1] + "…"
 
 
 def _partitions(book: "OutcomeBook", keys: list["Key"]) -> list["Key"]:

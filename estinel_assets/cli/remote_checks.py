@@ -1,7 +1,7 @@
-"""What `estinel doctor` looks at elsewhere: the object store and the STAC API."""
+"""What `estinel doctor` looks at elsewhere: the object store, the STAC API and CMR."""
 
 from typing import Final
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import requests
 
@@ -16,7 +16,12 @@ from estinel_assets.errors import (
     UnitError,
     public_url,
 )
-from estinel_assets.settings import Settings, StacSettings, TransportSettings
+from estinel_assets.settings import (
+    CompatibilitySettings,
+    Settings,
+    StacSettings,
+    TransportSettings,
+)
 from estinel_assets.storage.port import ObjectStore
 from estinel_assets.transport import RequestsTransport, RetryPolicy
 
@@ -128,10 +133,7 @@ def _remove(store: ObjectStore, path: str) -> Check | None:
 
 def check_stac(stac: StacSettings, transport: TransportSettings) -> list[Check]:
     """The STAC API answers and has the collection. One try, so that the answer comes soon."""
-    policy = RetryPolicy(
-        attempts=1, backoff_s=0.0, backoff_max_s=0.0, deadline_s=transport.timeout_s
-    )
-    client = RequestsTransport(policy, timeout_s=transport.timeout_s)
+    client = _client_of_one_try(transport)
     try:
         root = _check_root(client, stac.url)
         if root.remedy is not None:
@@ -139,6 +141,40 @@ def check_stac(stac: StacSettings, transport: TransportSettings) -> list[Check]:
         return [root, _check_collection(client, stac)]
     finally:
         client.close()
+
+
+def check_cmr(at: CompatibilitySettings, transport: TransportSettings) -> Check:
+    """CMR answers and lists collections. One try, so that the answer comes soon."""
+    name, where = "cmr", public_url(at.cmr_url)
+    remedy = "correct ESTINEL_COMPATIBILITY_CMR_URL, or try again later"
+    whose = {"provider[]": list(at.providers)} if at.providers else {"consortium[]": ["EOSDIS"]}
+    asked = {"has_granules": ["true"], "page_size": ["1"], **whose}
+    address = f"{at.cmr_url.rstrip('/')}/collections.umm_json?{urlencode(asked, doseq=True)}"
+    client = _client_of_one_try(transport)
+    try:
+        document = _get_json(client, address)
+    except EstinelError as error:
+        return fail(name, str(error), remedy)
+    finally:
+        client.close()
+    hits = document.get("hits")
+    if not isinstance(hits, int):
+        return fail(name, f"{where} is no CMR: it does not say how many collections match", remedy)
+    if hits == 0:
+        asked_for = ", ".join(at.providers) or "the EOSDIS archives"
+        return fail(
+            name,
+            f"{where} lists no collection of {asked_for}",
+            "correct ESTINEL_COMPATIBILITY_PROVIDERS",
+        )
+    return ok(name, f"{where} answers, {hits} collections")
+
+
+def _client_of_one_try(transport: TransportSettings) -> RequestsTransport:
+    policy = RetryPolicy(
+        attempts=1, backoff_s=0.0, backoff_max_s=0.0, deadline_s=transport.timeout_s
+    )
+    return RequestsTransport(policy, timeout_s=transport.timeout_s)
 
 
 def _check_root(client: RequestsTransport, url: str) -> Check:

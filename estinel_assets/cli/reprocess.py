@@ -16,6 +16,7 @@ from estinel_assets.cli.outcome_query import (
     SinceOption,
     StatusOption,
 )
+from estinel_assets.cli.outcomes import short
 from estinel_assets.cli.output import Table
 from estinel_assets.cli.products import ProductOption, open_outcomes, product_line
 from estinel_assets.cli.progress import progress
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from estinel_assets.outcomes.record import Outcome
 
 log = logging.getLogger(__name__)
+
+UNMADE = "(left as it was)"
 
 
 def reprocess(
@@ -71,7 +74,8 @@ def reprocess(
     session.show(
         {"reprocessed": rows, "by_reason": dict(sorted(by_reason.items())), "errors": errors},
         lambda: Table(
-            ("key", "was", "now"), [(row["key"], row["reason"], row["now"]) for row in rows]
+            ("key", "was", "now"),
+            [(row["key"], row["reason"], row["now"] if row["made"] else UNMADE) for row in rows],
         ),
     )
     for error in errors:
@@ -146,5 +150,8 @@ def _documents(outcomes: "Sequence[Outcome]") -> list[dict[str, Any]]:
 
 def _plan_table(outcomes: "Sequence[Outcome]") -> Table:
     columns = ("key", "status", "reason", "attempts", "error")
-    rows = [[document[name] for name in columns] for document in _documents(outcomes)]
+    rows = [
+        [*(document[name] for name in columns[:-1]), short(document["error"])]
+        for document in _documents(outcomes)
+    ]
     return Table(columns, rows, f"{len(rows)} would be made again")

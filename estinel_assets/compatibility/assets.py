@@ -12,15 +12,18 @@ import pandas as pd
 from estinel_assets.compatibility.chart import markdown_bars
 from estinel_assets.compatibility.collections_table import collections_frame, fetch_collections
 from estinel_assets.compatibility.opening_checks import CODE_VERSION, open_book, open_checks
-from estinel_assets.compatibility.reasons import COMPATIBILITY
+from estinel_assets.compatibility.reasons import COMPATIBILITY, CompatibilityReason
 from estinel_assets.compatibility.results_table import table_of
 from estinel_assets.compatibility.runner import Asked
+from estinel_assets.errors import BadInputError
 from estinel_assets.orchestration.by_reason import by_reason_asset, raise_on_faults
 from estinel_assets.orchestration.failures import translated
+from estinel_assets.orchestration.partition_events import log_ended
 from estinel_assets.orchestration.partitions import COLLECTIONS, add_partitions, sync_partitions
 from estinel_assets.orchestration.resources import SettingsResource, StoreResource
 from estinel_assets.outcomes.book import OutcomeBook
-from estinel_assets.outcomes.paths import Key
+from estinel_assets.outcomes.paths import Key, encode_key
+from estinel_assets.outcomes.reason import parse_reason
 from estinel_assets.outcomes.record import Outcome
 
 GROUP = "compatibility"
@@ -77,7 +80,8 @@ def compatibility_results(context: dg.AssetExecutionContext) -> Iterator[dg.Outp
     """Whether a collection can be tiled, and if not, why: many collections a run.
 
     Each result is stored, and shown on its partition, as soon as it is known. The step hands on
-    nothing else, and fails at the end where a check ended with a fault.
+    nothing else, and fails at the end where a check ended with a fault: then the partitions of
+    faults are red, and all others are green, also those of an honest no.
     """
     went = check_keys(context, [(key,) for key in context.partition_keys])
     raise_on_faults(COMPATIBILITY, "checks", {key: why for (key,), why in went.items()})
@@ -118,7 +122,7 @@ def check_keys(
     *,
     anew: bool = False,
 ) -> dict[Key, str]:
-    """Check collections, log a materialization for each, and say how each one ended.
+    """Check collections, show each on its partition, and say how each one ended.
 
     Needs the resources in `RESOURCES`.
 
@@ -133,30 +137,49 @@ def check_keys(
     settings, store = context.resources.settings.load(), context.resources.store.open()
     went: dict[Key, str] = {}
     with translated():
-        add_partitions(context.instance, COLLECTIONS, [key for (key,) in keys])
+        asked = [_concept_id(key) for key in keys]
+        unknown = _not_partitions(context.instance, asked)
         checks = open_checks(settings, store, context.run.run_id, anew=anew)
-        for outcome in checks.outcomes(Asked(key) for (key,) in keys):
+        for outcome in checks.outcomes(map(Asked, asked)):
             went[outcome.key] = outcome.reason
-            context.log_event(materialization(outcome))
+            concept_id = outcome.key[0]
+            if concept_id in unknown:
+                add_partitions(context.instance, COLLECTIONS, [concept_id])
+            fault = parse_reason(CompatibilityReason, outcome.reason).fault
+            log_ended(context, compatibility_results.key, concept_id, shown(outcome), fault=fault)
     return went
 
 
-def materialization(outcome: Outcome) -> dg.AssetMaterialization:
+def _concept_id(key: Key) -> str:
+    """The collection of a key.
+
+    Raises:
+        BadInputError: it is no key of a collection.
+    """
+    if len(key) != 1:
+        raise BadInputError(
+            f"{encode_key(key)} is no key of compatibility; give a collection's concept id, such "
+            "as C1996881146-POCLOUD"
+        )
+    return key[0]
+
+
+def _not_partitions(instance: dg.DagsterInstance, concept_ids: Sequence[str]) -> set[str]:
+    """Collections without a partition; they get one when it is known that they exist."""
+    return set(concept_ids) - set(instance.get_dynamic_partitions(str(COLLECTIONS.name)))
+
+
+def shown(outcome: Outcome) -> dict[str, str | int | float | bool]:
     """What the UI shows of a result."""
-    shown = ("hint", "variable", "format", "extension", "data_url", "concept_id")
-    known = {name: outcome.detail[name] for name in shown if outcome.detail.get(name)}
-    return dg.AssetMaterialization(
-        compatibility_results.key,
-        partition=outcome.key[0],
-        metadata={
-            "status": outcome.status,
-            "reason": outcome.reason,
-            "attempts": outcome.attempts,
-            "duration_s": outcome.duration_s,
-            **({"error": outcome.error} if outcome.error else {}),
-            **known,
-        },
-    )
+    details = ("hint", "variable", "format", "extension", "data_url", "concept_id")
+    return {
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "attempts": outcome.attempts,
+        "duration_s": outcome.duration_s,
+        **({"error": outcome.error} if outcome.error else {}),
+        **{name: outcome.detail[name] for name in details if outcome.detail.get(name)},
+    }
 
 
 def reprocess(

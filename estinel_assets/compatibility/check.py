@@ -13,8 +13,9 @@ from estinel_assets.compatibility.draft import Draft
 from estinel_assets.compatibility.ending import CheckEndedError
 from estinel_assets.compatibility.locate import locate
 from estinel_assets.compatibility.opening import open_source
+from estinel_assets.compatibility.reasons import CompatibilityReason
 from estinel_assets.compatibility.record import CompatibilityRecord
-from estinel_assets.compatibility.request import CheckRequest
+from estinel_assets.compatibility.request import MORE_MEMORY, CheckRequest
 from estinel_assets.compatibility.source import Bounds, Source
 from estinel_assets.compatibility.tiling import try_tiles
 from estinel_assets.compatibility.variables import find_variable
@@ -78,4 +79,7 @@ def _stage(draft: Draft, name: Stage) -> Iterator[None]:
     except (BadInputError, MissingDependencyError):
         raise
     except Exception as error:
-        raise ending_of(error, name) from error
+        ending = ending_of(error, name)
+        if ending.reason == CompatibilityReason.OUT_OF_MEMORY and ending.hint is None:
+            ending.hint = MORE_MEMORY
+        raise ending from error

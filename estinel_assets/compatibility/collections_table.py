@@ -1,6 +1,7 @@
 """The table of collections: what CMR lists, a row each."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 
 import pandas as pd
 import pyarrow as pa
@@ -25,7 +26,6 @@ SCHEMA = pa.schema(
         ("data_center", pa.string()),
         ("formats", pa.list_(pa.string())),
         ("processing_level", pa.string()),
-        ("granule_count", pa.int64()),
         ("entry_title", pa.string()),
         ("revision_id", pa.int64()),
     ]
@@ -41,8 +41,8 @@ def fetch_collections(settings: Settings) -> Sequence[Collection]:
     """
     at = settings.compatibility
     policy = RetryPolicy.from_settings(settings.transport)
-    client = CmrClient(HttpxTransport(policy, timeout_s=settings.transport.timeout_s), at.cmr_url)
-    found = list(client.collections(providers=at.providers))
+    with closing(HttpxTransport(policy, timeout_s=settings.transport.timeout_s)) as transport:
+        found = list(CmrClient(transport, at.cmr_url).collections(providers=at.providers))
     if not found:
         asked = ", ".join(at.providers) or "the EOSDIS archives"
         raise RetryableError(

@@ -20,6 +20,9 @@ PUBLIC_ENDPOINT = "https://staging.openveda.cloud/api/titiler-cmr"
 THROUGH = "titiler-cmr"
 _TIMEOUT_S = 55.0
 """TiTiler-CMR searches, opens and reads for each tile anew."""
+_RESCALED = "&rescale=0,1"
+"""Makes bytes of the values before they become a picture. titiler.core 2.4.0 draws floating-point
+values transparent throughout without; which pixels are valid does not depend on the range."""
 
 _REASONS = {
     401: CompatibilityReason.FORBIDDEN,
@@ -82,7 +85,7 @@ def try_tiles(
     wanted = list(dict.fromkeys([WORLD, *tiles[-1:]]))
     with httpx.Client(timeout=_TIMEOUT_S, follow_redirects=True) as client:
         for tile in wanted:
-            address = tiles_url(endpoint, concept_id, backend, variable, tile)
+            address = tiles_url(endpoint, concept_id, backend, variable, tile) + _RESCALED
             try:
                 valid_pixels = _valid_pixels(client.get(address), tile)
             except (CheckEndedError, httpx.HTTPError):

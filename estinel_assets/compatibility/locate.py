@@ -30,15 +30,26 @@ def describe(request: CheckRequest, ending: CheckEndedError) -> CompatibilityRec
         UnitError: as `check`.
     """
     draft = Draft(request.concept_id)
+    transport = _transport(request.settings.transport)
     try:
-        locate(request, draft)
+        cmr = CmrClient(transport, request.settings.compatibility.cmr_url)
+        locate(request, draft, cmr)
     except CheckEndedError as earlier:
         return draft.incompatible(earlier)
+    finally:
+        transport.close()
     return draft.incompatible(ending)
 
 
-def locate(request: CheckRequest, draft: Draft) -> tuple[Source, Granule]:
+def locate(
+    request: CheckRequest, draft: Draft, cmr: CmrClient | None = None
+) -> tuple[Source, Granule]:
     """Metadata, granule, address and format.
+
+    Args:
+        request: what is to be checked.
+        draft: learns what is found, also where that is not all.
+        cmr: whom to ask; None for one client of the process.
 
     Returns:
         The file, and the granule that it belongs to.
@@ -49,7 +60,7 @@ def locate(request: CheckRequest, draft: Draft) -> tuple[Source, Granule]:
         UnitError: CMR failed.
     """
     settings = request.settings.compatibility
-    cmr = _cmr(settings.cmr_url, request.settings.transport)
+    cmr = cmr or _cmr(settings.cmr_url, request.settings.transport)
     with draft.stage("metadata"):
         collection = cmr.collection(request.concept_id)
         if collection is None:
@@ -123,5 +134,8 @@ def granule_offset(seed: int, concept_id: str, count: int) -> int:
 @lru_cache(maxsize=2)
 def _cmr(url: str, transport: TransportSettings) -> CmrClient:
     """One client, and so one connection, for all checks of a process."""
-    policy = RetryPolicy.from_settings(transport)
-    return CmrClient(HttpxTransport(policy, timeout_s=transport.timeout_s), url)
+    return CmrClient(_transport(transport), url)
+
+
+def _transport(at: TransportSettings) -> HttpxTransport:
+    return HttpxTransport(RetryPolicy.from_settings(at), timeout_s=at.timeout_s)

@@ -9,6 +9,9 @@ from estinel_assets.settings import (
     TransportSettings,
 )
 
+MORE_MEMORY = "raise compatibility.memory_limit_mib"
+"""What helps a check that ran out of memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class CheckSettings:

@@ -1,16 +1,17 @@
 """Checks many collections: each to exactly one outcome, or to none where CMR itself failed."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from estinel_assets.compatibility.ending import CheckEndedError
 from estinel_assets.compatibility.locate import describe
 from estinel_assets.compatibility.outage import OutageGuard
 from estinel_assets.compatibility.reasons import COMPATIBILITY, CompatibilityReason
 from estinel_assets.compatibility.record import CompatibilityRecord, inputs_of
-from estinel_assets.compatibility.request import CheckRequest, CheckSettings
+from estinel_assets.compatibility.recorder import Recorder
+from estinel_assets.compatibility.request import MORE_MEMORY, CheckRequest, CheckSettings
 from estinel_assets.compute import Completed, Engine
 from estinel_assets.compute.processes import OutOfMemoryError, TimeLimitError, WorkerDiedError
 from estinel_assets.errors import BadInputError, EstinelError, MissingDependencyError, UnitError
@@ -26,6 +27,25 @@ CMR_FAILURES = 5
 SHOWN = 10
 
 log = get_logger(__name__)
+
+
+class UncheckedError(EstinelError):
+    """Some collections have no outcome of this run.
+
+    Attributes:
+        problems: why, by collection; a `BadInputError` where CMR does not know what was asked for.
+    """
+
+    def __init__(self, problems: Mapping[str, EstinelError]) -> None:
+        shown = "; ".join(f"{key}: {why}" for key, why in list(problems.items())[:SHOWN])
+        more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+        said = (
+            "1 collection was not checked, and stands as before"
+            if len(problems) == 1
+            else f"{len(problems)} collections were not checked, and stand as before"
+        )
+        super().__init__(f"{said}: {shown}{more}")
+        self.problems = dict(problems)
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,53 +91,77 @@ class Checks:
     """Whether attempts start at one again, because somebody asked for these collections."""
     describe: Callable[[CheckRequest, CheckEndedError], CompatibilityRecord] = describe
     """Makes the record of a check whose process is gone."""
-    problems: dict[str, str] = field(default_factory=dict)
-    """Collections without an outcome of this run, and why."""
+    problems: dict[str, EstinelError] = field(default_factory=dict)
+    """Why some collections have no outcome of this run."""
     _began: dict[str, datetime] = field(default_factory=dict)
     _kept_back: list[Outcome] = field(default_factory=list)
 
-    def outcomes(self, asked: Iterable[Asked]) -> Iterator[Outcome]:
+    def outcomes(self, asked: Iterable[Asked]) -> Generator[Outcome, None, None]:
         """Check collections, and record how each one ended.
 
         Results that an outage would explain are recorded at the end, when it is known that there
-        was none.
+        was none. Close the generator where an exception may pass by: that ends the processes.
 
         Yields:
-            Each outcome when it is stored, in no promised order.
+            Each outcome that is stored, in no promised order, at the latest when the next check
+            has ended: checks do not wait for the store.
 
         Raises:
             OutageSuspectedError: it looks like an outage; what it would explain was not recorded.
-            EstinelError: CMR does not answer, or at the end: some collections have no outcome of
-                this run, because CMR failed or does not know them.
+            UncheckedError: at the end: some collections have no outcome of this run, because CMR
+                failed or does not know them.
+            EstinelError: CMR does not answer.
             StoreError: the store refused a record.
+        """
+        with (
+            closing(self.engine.map(check_isolated, self._requests(asked))) as ends,
+            Recorder(self._store) as recorder,
+        ):
+            try:
+                for outcome in self._accepted(ends):
+                    recorder.add(outcome)
+                    yield from recorder.stored()
+            except EstinelError:
+                # What stands by now is told of all the same.
+                yield from recorder.rest()
+                raise
+            for outcome in self._kept_back:
+                recorder.add(outcome)
+            yield from recorder.rest()
+        if self.problems:
+            raise UncheckedError(self.problems)
+
+    def _accepted(
+        self, ends: Iterable[Completed[CheckRequest, CompatibilityRecord]]
+    ) -> Iterator[Outcome]:
+        """Outcomes that may be recorded at once; what an outage would explain is kept back.
+
+        Raises:
+            OutageSuspectedError: it looks like one.
+            EstinelError: CMR does not answer.
         """
         at = self.settings.compatibility
         guard = OutageGuard(share=at.outage_share, window=at.outage_window)
         in_a_row = 0
-        with closing(self.engine.map(check_isolated, self._requests(asked))) as ends:
-            for completed in ends:
-                concept_id = completed.item.concept_id
-                try:
-                    outcome = self._outcome(completed)
-                except (UnitError, BadInputError) as error:
-                    self.problems[concept_id] = str(error)
-                    log.warning("not checked", collection=concept_id, error=str(error))
-                    in_a_row += isinstance(error, UnitError)
-                    if in_a_row >= CMR_FAILURES:
-                        raise self._cmr_is_away(error) from None
-                    continue
-                in_a_row = 0
-                if guard.see(outcome.reason, self._former_reason(outcome.key)):
-                    self._kept_back.append(outcome)
-                    reason = guard.verdict()
-                    if reason is not None:
-                        raise guard.explain(reason, len(self._kept_back))
-                else:
-                    yield self._stored(outcome)
-        for outcome in self._kept_back:
-            yield self._stored(outcome)
-        if self.problems:
-            raise _unchecked(self.problems)
+        for completed in ends:
+            concept_id = completed.item.concept_id
+            try:
+                outcome = self._outcome(completed)
+            except (UnitError, BadInputError) as error:
+                self.problems[concept_id] = error
+                log.warning("not checked", collection=concept_id, error=str(error))
+                in_a_row += isinstance(error, UnitError)
+                if in_a_row >= CMR_FAILURES:
+                    raise self._cmr_is_away(error) from None
+                continue
+            in_a_row = 0
+            if guard.see(outcome.reason, self._former_reason(outcome.key)):
+                self._kept_back.append(outcome)
+                reason = guard.verdict()
+                if reason is not None:
+                    raise guard.explain(reason, len(self._kept_back))
+            else:
+                yield outcome
 
     def _requests(self, asked: Iterable[Asked]) -> Iterator[CheckRequest]:
         for one in asked:
@@ -139,7 +183,11 @@ class Checks:
         if record is None:
             record = self.describe(completed.item, _ending_of_process(completed))
         concept_id = completed.item.concept_id
-        began, ended = self._began.pop(concept_id), self.run.clock()
+        ended = self.run.clock()
+        began = self._began.pop(concept_id)
+        if completed.value is not None and record.durations_s:
+            # What it took itself; before that it may have waited for a process to start.
+            began = max(began, ended - timedelta(seconds=sum(record.durations_s.values())))
         key = (concept_id,)
         inputs = inputs_of(record)
         return Outcome(
@@ -158,7 +206,7 @@ class Checks:
             detail=record.model_dump(mode="json"),
         )
 
-    def _stored(self, outcome: Outcome) -> Outcome:
+    def _store(self, outcome: Outcome) -> None:
         self.ledger.put_one(outcome)
         log.info(
             "collection checked",
@@ -167,7 +215,6 @@ class Checks:
             attempt=outcome.attempts,
             duration_s=round(outcome.duration_s, 3),
         )
-        return outcome
 
     def _former_reason(self, key: Key) -> str | None:
         row = self.standing.get(key)
@@ -193,9 +240,9 @@ def _ending_of_process(
         case TimeLimitError() as error:
             ending = CheckEndedError(reason.TIMEOUT, str(error))
         case OutOfMemoryError() as error:
-            ending = CheckEndedError(
-                reason.OUT_OF_MEMORY, str(error), "raise compatibility.memory_limit_mib"
-            )
+            # One that was killed from outside says itself what helps.
+            hint = None if "SIGKILL" in str(error) else MORE_MEMORY
+            ending = CheckEndedError(reason.OUT_OF_MEMORY, str(error), hint)
         case WorkerDiedError() as error:
             ending = CheckEndedError(reason.CANT_OPEN_FILE, f"the reader crashed: {error}")
         case UnitError() | BadInputError() | MissingDependencyError() as error:
@@ -206,11 +253,3 @@ def _ending_of_process(
         case error:
             raise error or EstinelError("a check returned nothing")
     return ending
-
-
-def _unchecked(problems: Mapping[str, str]) -> EstinelError:
-    shown = "; ".join(f"{key}: {why}" for key, why in list(problems.items())[:SHOWN])
-    more = f"; and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
-    return EstinelError(
-        f"{len(problems)} collections were not checked, and stand as before: {shown}{more}"
-    )

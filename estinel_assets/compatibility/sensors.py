@@ -1,6 +1,7 @@
 """Compatibility's sensors: what was never checked, and what is due for another try."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 import dagster as dg
@@ -74,9 +75,11 @@ def _request(
             dg.RunsFilter(tags={**mine, CONTENT_TAG: content})
         )
     ]
-    attempt = attempt_to_request(earlier, now, retry)
+    # However often runs over them have ended without a result, such as in a long outage, the
+    # collections wait for one: attempts have no end here, only pauses that grow.
+    attempt = attempt_to_request(earlier, now, replace(retry, max_attempts=len(earlier) + 1))
     if attempt is None:
-        return dg.SkipReason(f"{len(chosen)} checks wait: runs over exactly these have failed")
+        return dg.SkipReason(f"{len(chosen)} checks wait: a run over exactly these has failed")
     return dg.RunRequest(
         run_key=f"{content}-{attempt}",
         run_config=run_config([(one,) for one in chosen]),

@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import rasterio
-from rasterio.transform import from_bounds
+from affine import Affine
 
 Field = np.ndarray[tuple[int, int], np.dtype[np.float32]]
 """A field, (row, column)."""
@@ -106,7 +106,8 @@ def write_geotiff(
     path: Path, bounds: tuple[float, float, float, float] = (147.0, -43.2, 147.6, -42.6)
 ) -> None:
     """A Cloud Optimized GeoTIFF in degrees."""
-    transform = from_bounds(*bounds, 256, 256)
+    west, south, east, north = bounds
+    transform = Affine((east - west) / 256, 0, west, 0, (south - north) / 256, north)
     with rasterio.open(
         path,
         "w",

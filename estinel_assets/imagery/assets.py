@@ -239,7 +239,8 @@ def solar_day_images(
     yield from _image_outputs(imagery, made, products)
     if _ends_with_images(context):
         ended = {outcome.key[-1]: outcome.reason for outcome in made.outcomes}
-        raise_on_faults(IMAGERY, context.partition_key, ended)
+        site_id = context.partition_key
+        raise_on_faults(IMAGERY, site_id, ended, key=site_id)
 
 
 @dg.asset(
@@ -268,7 +269,8 @@ def updated_markers(
         finished = finish(imagery, n_images)
     counts = {"images": n_images, "days": len(ended), **finished.counts()}
     context.add_output_metadata(counts)
-    raise_on_faults(IMAGERY, context.partition_key, ended, metadata=counts)
+    site_id = context.partition_key
+    raise_on_faults(IMAGERY, site_id, ended, key=site_id, metadata=counts)
     return finished.marker.document() if finished.marker else {}
 
 

@@ -48,6 +48,7 @@ repeat it from where it began."""
 SEARCH_S = 15.0
 """Longest time for the search of one site, so that the last one of a tick still fits in."""
 
+
 @dg.sensor(job=refresh_sites, minimum_interval_seconds=300)
 def sites_sensor(
     context: dg.SensorEvaluationContext, settings: SettingsResource, store: StoreResource

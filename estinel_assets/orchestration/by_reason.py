@@ -27,17 +27,19 @@ LONG_AGO = datetime.min.replace(tzinfo=UTC)
 
 def raise_on_faults(
     spec: ProductOutcomes,
-    partition: str,
+    what: str,
     went: Mapping[str, str],
     *,
+    key: str | None = None,
     metadata: Mapping[str, int | float | str | bool] | None = None,
 ) -> None:
     """Fail a step that is done, where some of its keys ended with a fault.
 
     Args:
         spec: the product line.
-        partition: what the step worked on.
+        what: names what the step worked on, such as a partition.
         went: reason by key.
+        key: the leading part that all keys have in common, if there is one.
         metadata: what the step would have said of itself; a failed one has no other place for it.
 
     Raises:
@@ -45,7 +47,7 @@ def raise_on_faults(
     """
     faults = {key: why for key, why in went.items() if parse_reason(spec.reasons, why).fault}
     if faults:
-        raise faults_failure(spec.product, partition, faults, metadata)
+        raise faults_failure(spec.product, what, faults, metadata, key=key)
 
 
 OpenBook = Callable[[dg.AssetExecutionContext], OutcomeBook]

@@ -50,26 +50,29 @@ def translated() -> Iterator[None]:
 
 def faults_failure(
     product: str,
-    partition: str,
+    what: str,
     faults: Mapping[str, str],
     metadata: Mapping[str, int | float | str | bool] | None = None,
+    *,
+    key: str | None = None,
 ) -> dg.Failure:
     """The failure of a step that finished its work with faults on some keys.
 
     Args:
         product: the product line.
-        partition: the partition that was worked on.
+        what: names what was worked on, such as a partition.
         faults: reason by key; not empty.
         metadata: what else the step has to say.
+        key: the leading part that all keys have in common, if there is one.
     """
     found = sorted(faults.items())
     shown = ", ".join(f"{key}: {reason}" for key, reason in found[:FAULTS_SHOWN])
     more = f" and {len(found) - FAULTS_SHOWN} more" if len(found) > FAULTS_SHOWN else ""
+    which = "--status false" if key is None else f"--key {shlex.quote(key)}"
     return dg.Failure(
         description=(
-            f"{product} {partition}: {len(found)} with a fault ({shown}{more}); everything else "
-            f"stands. See `estinel outcomes list --product {shlex.quote(product)} "
-            f"--key {shlex.quote(partition)}`"
+            f"{product} {what}: {len(found)} with a fault ({shown}{more}); everything else "
+            f"stands. See `estinel outcomes list --product {shlex.quote(product)} {which}`"
         ),
         metadata={
             **(metadata or {}),

@@ -1,12 +1,20 @@
 """Runs jobs in this process, recorded in a Dagster instance like any other run."""
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+
+from estinel_assets.logs import get_logger
+
+if TYPE_CHECKING:
+    from dagster._serdes import ConfigurableClassData
+
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +29,42 @@ class JobRun:
 
 @contextmanager
 def open_instance(home: Path) -> Iterator[dg.DagsterInstance]:
-    """The instance of a Dagster home, configured by the `dagster.yaml` in it."""
-    instance = dg.DagsterInstance.from_config(str(home))
+    """The instance of a Dagster home, configured by the `dagster.yaml` in it.
+
+    Where that says nothing of storage or of captured output, so that both are local files, the
+    same files are used in a way that suits a process with many runs: see `sqlite_storage` and
+    `captured_output`.
+    """
+    try:
+        instance = _instance_for_many_runs(str(home))
+    except ImportError as error:
+        # They build on modules of Dagster that are not promised to stay.
+        log.warning("runs take longer with this version of Dagster", problem=str(error))
+        instance = dg.DagsterInstance.from_config(str(home))
     try:
         yield instance
     finally:
         instance.dispose()
+
+
+def _instance_for_many_runs(home: str) -> dg.DagsterInstance:
+    from dagster._core.instance.ref import InstanceRef
+
+    from estinel_assets.orchestration.captured_output import ThreadComputeLogManager
+    from estinel_assets.orchestration.sqlite_storage import LongLivedSqliteStorage
+
+    ref = InstanceRef.from_dir(home)
+    storage, logs = ref.storage_data, ref.compute_logs_data
+    if storage is not None and storage.class_name == "DagsterSqliteStorage":
+        storage = _with_class(storage, LongLivedSqliteStorage)
+    if logs.class_name == "LocalComputeLogManager" and os.name == "posix":
+        logs = _with_class(logs, ThreadComputeLogManager)
+    return dg.DagsterInstance.from_ref(ref._replace(storage_data=storage, compute_logs_data=logs))
+
+
+def _with_class(configured: "ConfigurableClassData", kind: type) -> "ConfigurableClassData":
+    """The same config for another class."""
+    return configured._replace(module_name=kind.__module__, class_name=kind.__name__)
 
 
 def run_job(

@@ -4,20 +4,25 @@ Such an asset hands on nothing through an IO manager: a finished key logs its ow
 and its outcome is all there is of it. So this one only loads.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import dagster as dg
 
 from estinel_assets.errors import BadInputError
+from estinel_assets.orchestration.exchanged_partitions import of_input, step_of
 from estinel_assets.orchestration.failures import translated
+from estinel_assets.orchestration.io_managers import ALLOW_MISSING
 from estinel_assets.orchestration.resources import SettingsResource, StoreResource
 from estinel_assets.outcomes.book import OutcomeBook, ProductOutcomes
 from estinel_assets.outcomes.record import Outcome
 
+SHOWN = 10
+
 
 class OutcomeIOManager(dg.IOManager):
-    """The outcomes of one product line, by partition."""
+    """The outcomes of one product line whose keys are its partitions."""
 
     def __init__(self, spec: ProductOutcomes, open_book: Callable[[], OutcomeBook]) -> None:
         """Load from a product line's outcomes; nothing is opened yet."""
@@ -31,22 +36,45 @@ class OutcomeIOManager(dg.IOManager):
         )
 
     def load_input(self, context: dg.InputContext) -> Outcome | dict[str, Outcome]:
-        """The outcome of a partition; of several, a dict by partition.
+        """The outcome of a partition; where there may be several, a dict by sorted partition key.
+
+        In a run its errors are Dagster failures; outside of one they are our own.
 
         Raises:
-            BadInputError: a partition has no outcome.
+            BadInputError: no partition was named, or one has no outcome. The metadata
+                `allow_missing_partitions` at the input leaves those out of the dict instead.
+            StoreError: a record cannot be read.
         """
-        with translated():
-            ledger = self._open_book().ledger
-            found = {key: ledger.get((key,)) for key in context.asset_partition_keys}
-        absent = sorted(key for key, outcome in found.items() if outcome is None)
-        if absent:
-            raise BadInputError(
-                f"{self._spec.product} has no outcome of {', '.join(absent[:10])}; "
-                "materialize it first"
-            )
-        whole = {key: outcome for key, outcome in found.items() if outcome is not None}
-        return next(iter(whole.values())) if len(whole) == 1 else whole
+        exchange = of_input(context)
+        with nullcontext() if step_of(context) is None else translated():
+            keys = sorted(key for key in exchange.keys if key is not None)
+            if not exchange.as_dict and not keys:
+                raise BadInputError(
+                    f"{context.asset_key.to_user_string()} has partitions; name one with "
+                    "partition_key, or several with partition_key_range (which the asset value "
+                    "loader takes)"
+                )
+            found = self._outcomes(keys)
+            absent = [key for key in keys if key not in found]
+            if absent and not (exchange.as_dict and context.definition_metadata.get(ALLOW_MISSING)):
+                more = f" and {len(absent) - SHOWN} more" if len(absent) > SHOWN else ""
+                raise BadInputError(
+                    f"{self._spec.product} has no outcome of {', '.join(absent[:SHOWN])}{more}; "
+                    f"materialize {'it' if len(absent) == 1 else 'them'} first"
+                )
+            return found if exchange.as_dict else found[keys[0]]
+
+    def _outcomes(self, keys: Sequence[str]) -> dict[str, Outcome]:
+        """Those that there are, by key, in the order of the keys."""
+        ledger = self._open_book().ledger
+        found: dict[str, Outcome] = {}
+        if len(keys) > 1:  # one listing for all
+            wanted = {(key,) for key in keys}
+            entries = [entry for entry in ledger.entries() if entry.key in wanted]
+            found = {outcome.key[0]: outcome for outcome in ledger.read(entries)}
+        # Also those that a run has replaced since the listing.
+        each = ((key, found.get(key) or ledger.get((key,))) for key in keys)
+        return {key: outcome for key, outcome in each if outcome is not None}
 
 
 def outcome_io_manager(spec: ProductOutcomes) -> dg.IOManagerDefinition:

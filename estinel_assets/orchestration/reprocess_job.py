@@ -22,7 +22,7 @@ class KeysConfig(dg.Config):
 
 
 def keys_of(config: KeysConfig) -> list[Key]:
-    """The keys.
+    """The keys, each once.
 
     Raises:
         Failure: there are too many for a run, or one is none.
@@ -31,10 +31,19 @@ def keys_of(config: KeysConfig) -> list[Key]:
         raise failure(
             BadInputError(f"{len(config.keys)} keys are too many for a run; give {MOST_KEYS}")
         )
+    return list(dict.fromkeys(map(_key, config.keys)))
+
+
+def _key(encoded: str) -> Key:
     try:
-        return [decode_key(key) for key in config.keys]
+        return decode_key(encoded)
     except BadInputError as error:
-        raise failure(error) from None
+        raise failure(
+            BadInputError(
+                f"{encoded!r} names no outcome ({error}); give keys as `estinel outcomes list` "
+                "shows them"
+            )
+        ) from None
 
 
 def keys_job(

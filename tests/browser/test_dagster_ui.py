@@ -91,7 +91,10 @@ def shows(page: Page, *texts: str) -> None:
 def test_the_asset_graph_shows_the_imagery_group(ui: Ui, page: Page, tmp_path: Path) -> None:
     page.goto(f"{ui.address}/asset-groups")
 
-    shows(page, "Global asset lineage", "site_windows", "stac_query_tables", "views", "web_catalog")
+    # With several groups the page shows these, closed.
+    shows(page, "Global asset lineage", "compatibility", "imagery")
+    page.goto(f"{ui.address}/locations/estinel_assets/asset-groups/imagery/lineage")
+    shows(page, "site_windows", "stac_query_tables", "views", "web_catalog")
     page.goto(f"{ui.address}/locations/estinel_assets/asset-groups/imagery/list")
     shows(page, "imagery", "rgb_composites", "sentinel_2_c1_l2a", "filtered_solardays")
     page.screenshot(path=tmp_path / "group.png")

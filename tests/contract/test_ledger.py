@@ -139,3 +139,17 @@ def test_an_entry_that_was_replaced_is_left_out(ledger, store):
         store.delete(entry.path)
 
     assert {record.key for record in ledger.read(entries)} <= {("b",)}
+
+
+def test_very_many_are_read_in_the_order_asked_for(ledger, store):
+    ledger.put([outcome(f"{number:04d}") for number in range(150)])
+    entries = list(ledger.entries())[::-1]
+
+    assert [record.key for record in ledger.read(entries)] == [entry.key for entry in entries]
+
+    if isinstance(ledger, ObjectLedger):
+        gone = {entry.key for entry in entries[::7]}
+        for entry in entries[::7]:
+            store.delete(entry.path)
+        left = [entry.key for entry in entries if entry.key not in gone]
+        assert [record.key for record in ledger.read(entries)] == left

@@ -1,4 +1,7 @@
-"""Imagery's asset checks, run through Dagster over a real store: each passes, and each fails."""
+"""Imagery's asset checks, run through Dagster over a real store: each passes, and each fails.
+
+Those of compatibility are in `test_compatibility_checks`.
+"""
 
 import json
 import shutil
@@ -116,10 +119,29 @@ def test_every_check_passes_over_sound_sites(world):
     assert found["marker_age"].metadata["sites_missing"].value == 1
 
 
-def test_checks_do_not_run_with_every_site(world):
-    for job in ("update_site", "build_web_catalog", "refresh_sites"):
-        names = {node.name for node in world.definitions().resolve_job_def(job).nodes}
-        assert "imagery_health" not in names
+def test_checks_do_not_run_with_every_run(world):
+    defs = world.definitions()
+    for job in (
+        *("update_site", "build_web_catalog", "refresh_sites"),
+        *("refresh_collections", "build_compatibility_table", "check_collections"),
+    ):
+        names = {node.name for node in defs.resolve_job_def(job).nodes}
+        assert names.isdisjoint({"imagery_health", "compatibility_health"})
+    assert {node.name for node in defs.resolve_job_def("compatibility_checks").nodes} == {
+        "compatibility_health"
+    }
+
+
+def test_a_chosen_check_of_compatibility_runs_alone(world):
+    defs = world.definitions()
+    key = dg.AssetCheckKey(dg.AssetKey("compatibility_table"), "distribution_change")
+    job = defs.resolve_job_def("compatibility_checks").get_subset(asset_check_selection={key})
+
+    result = job.execute_in_process(instance=world.instance)
+
+    (evaluation,) = result.get_asset_check_evaluations()
+    assert (evaluation.check_name, evaluation.passed) == ("distribution_change", True)
+    assert evaluation.asset_key == key.asset_key
 
 
 def test_a_chosen_check_runs_alone(world):

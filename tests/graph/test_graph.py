@@ -7,6 +7,8 @@ import dagster as dg
 import pytest
 
 from estinel_assets.build import build_definitions
+from estinel_assets.compatibility.reasons import CompatibilityReason
+from estinel_assets.imagery.reasons import ImageryReason
 from tests.support.real import ROOT
 
 PACKAGE = ROOT / "estinel_assets"
@@ -76,25 +78,89 @@ def test_the_graph_is_the_one_in_the_readme(graph):
         ("views", "updated_markers"),
         ("updated_markers", "web_catalog"),
         ("views", "imagery_by_reason"),
+        ("nasa_cmr", "cmr_collections"),
+        ("cmr_collections", "compatibility_results"),
+        ("compatibility_results", "compatibility_table"),
+        ("compatibility_results", "compatibility_by_reason"),
     }
 
 
 def test_jobs_and_sensors(repository):
-    assert {"refresh_sites", "update_site", "build_web_catalog"} <= {
-        job.name for job in repository.get_all_jobs()
+    assert {job.name for job in repository.get_all_jobs()} >= {
+        "refresh_sites",
+        "update_site",
+        "build_web_catalog",
+        "refresh_collections",
+        "build_compatibility_table",
+        "check_collections",
+        "compatibility_checks",
+        "reprocess_compatibility",
     }
     assert {sensor.name for sensor in repository.sensor_defs} >= {
         "sites_sensor",
         "web_catalog_sensor",
         "new_imagery_sensor",
+        "new_collections_sensor",
+        "retry_collections_sensor",
     }
-    assert {schedule.name for schedule in repository.schedule_defs} >= {"daily_update"}
+    assert {schedule.name for schedule in repository.schedule_defs} >= {
+        "daily_update",
+        "daily_collections",
+        "daily_compatibility_table",
+        "daily_compatibility_checks",
+    }
+
+
+def test_no_run_is_asked_for_before_somebody_says_so(repository):
+    asking = [sensor for sensor in repository.sensor_defs if sensor.targets]
+
+    assert len(asking) >= 5
+    for instigator in (*asking, *repository.schedule_defs):
+        assert instigator.default_status.value == "STOPPED", instigator.name
+
+
+def test_the_day_of_compatibility_is_in_order(repository):
+    schedules = {one.name: one for one in repository.schedule_defs}
+    names = ("daily_collections", "daily_compatibility_table", "daily_compatibility_checks")
+    crons = [schedules[name].cron_schedule.split() for name in names]
+    times = [(int(hour), int(minute)) for minute, hour, *_ in crons]
+
+    assert {schedules[name].execution_timezone for name in names} == {"UTC"}
+    assert times == sorted(set(times)), "collections, their table, and then the checks of it"
 
 
 def test_a_site_is_a_run(repository):
     for key in ("stac_query_tables", "views", "updated_markers"):
         policy = repository.asset_graph.get(dg.AssetKey(key)).backfill_policy
         assert policy is None or policy.max_partitions_per_run == 1
+
+
+def test_many_collections_share_a_run(repository):
+    results = repository.asset_graph.get(dg.AssetKey("compatibility_results"))
+
+    assert results.backfill_policy.max_partitions_per_run is None
+    assert results.partitions_def.name == "collections"
+
+
+def test_a_by_reason_asset_has_a_partition_for_each_reason(repository):
+    for name, reasons in (
+        ("imagery_by_reason", ImageryReason),
+        ("compatibility_by_reason", CompatibilityReason),
+    ):
+        keys = repository.asset_graph.get(dg.AssetKey(name)).partitions_def.get_partition_keys()
+        assert keys == [
+            "true:none" if reason == "none" else f"false:{reason}" for reason in reasons
+        ]
+
+
+def test_tables_run_on_their_own(repository):
+    for job, asset in (
+        ("refresh_collections", "cmr_collections"),
+        ("build_compatibility_table", "compatibility_table"),
+        ("build_web_catalog", "web_catalog"),
+    ):
+        selected = repository.get_job(job).asset_layer.selected_asset_keys
+        assert selected == {dg.AssetKey(asset)}
 
 
 def modules_with(name):

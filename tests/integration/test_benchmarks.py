@@ -12,9 +12,9 @@ from tests.support.real import ROOT
 RESULTS = ROOT / "benchmarks" / "results"
 
 
-def quick(name, output):
+def quick(name, output, *options):
     done = subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{name}", "--quick", "--output", str(output)],
+        [sys.executable, "-m", f"benchmarks.{name}", "--quick", "--output", str(output), *options],
         cwd=ROOT,
         env=process_environment({}),
         capture_output=True,
@@ -48,7 +48,27 @@ def test_planning_is_measured_on_both_stores(tmp_path):
             assert one["goal_met"] == (one["plan"]["median_s"] <= one["goal_s"])
 
 
-@pytest.mark.parametrize("name", ["increment", "partitions", "plan"])
+def test_compatibility_is_measured_beside_a_plain_pool(tmp_path):
+    parts = ("--only", "results", "--only", "checks")
+    found = quick("compatibility", tmp_path / "compatibility.json", *parts)
+
+    local, remote = found["results"]["cases"]
+    assert (local["store"], remote["store"]) == ("local folder", "S3 (moto)")
+    assert "goal_met" in local["import"]
+    assert "goal_met" not in remote["import"], "the goals are those of a local store"
+    mix, tiled = found["checks"]["mix"], found["checks"]["tiled"]
+    assert (set(mix["ways"]), set(tiled["ways"])) == ({"ours", "job", "peer"}, {"ours", "peer"})
+    assert tiled["reasons"] == {"none": tiled["collections"]}
+    for world in (mix, tiled):
+        assert sum(world["reasons"].values()) == world["collections"]
+        assert world["goal_met"] == (world["own_s"] <= world["goal_s"])
+        each = world["ways"]["ours"]
+        assert 0 < each["parent_cpu_s"] < each["cpu_s"]
+        # What the workers do beside reading cannot take longer than they are there.
+        assert 0 < world["own_s"] < each["wall_s"] * world["workers"]
+
+
+@pytest.mark.parametrize("name", ["compatibility", "increment", "partitions", "plan"])
 def test_what_is_kept_is_whole(name):
     found = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
 

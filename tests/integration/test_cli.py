@@ -21,6 +21,8 @@ from tests.support.cli import (
     estinel_process,
     process_environment,
 )
+from tests.support.cmr import page
+from tests.support.replay import ScriptedServer
 from tests.support.stac_api import running_stac_api, stac_collection, stac_item
 
 HEAVY = {
@@ -104,14 +106,18 @@ def test_the_shipped_sites_need_no_store(tmp_path: Path) -> None:
 
 def test_doctor(tmp_path: Path, home: Path) -> None:
     variables = {"DAGSTER_HOME": str(home), "ESTINEL_STORE_URL": (tmp_path / "store").as_uri()}
-    with running_stac_api(tmp_path, [stac_collection("scenes")]) as url:
-        variables |= {"ESTINEL_STAC_URL": url, "ESTINEL_STAC_COLLECTION": "scenes"}
-        good = estinel("doctor", "--json", **variables)
-        misspelt = estinel("doctor", "--json", **variables, ESTINEL_STORRE_URL="memory://")
-    gone = estinel("doctor", "--json", **variables)
+    with ScriptedServer(page([], hits=3)) as cmr:
+        variables["ESTINEL_COMPATIBILITY_CMR_URL"] = f"{cmr.url}/search"
+        with running_stac_api(tmp_path, [stac_collection("scenes")]) as url:
+            variables |= {"ESTINEL_STAC_URL": url, "ESTINEL_STAC_COLLECTION": "scenes"}
+            good = estinel("doctor", "--json", **variables)
+            misspelt = estinel("doctor", "--json", **variables, ESTINEL_STORRE_URL="memory://")
+        gone = estinel("doctor", "--json", **variables)
     assert good.code == 0, good.stdout
     assert good.document["failed"] == 0
     assert {check["verdict"] for check in good.document["checks"]} == {"ok"}
+    found = {check["name"]: check["found"] for check in good.document["checks"]}
+    assert found["cmr"] == f"{cmr.url}/search answers, 3 collections"
     assert misspelt.code == 0
     warned = [one for one in misspelt.document["checks"] if one["verdict"] == "warn"]
     assert [one["name"] for one in warned] == ["environment"]

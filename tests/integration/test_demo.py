@@ -14,7 +14,8 @@ import yaml
 from PIL import Image
 
 from estinel_assets.build import build_definitions
-from tests.support.cli import estinel_process
+from estinel_assets.demo.collections import COLLECTIONS
+from tests.support.cli import Outcome, estinel, estinel_process
 from tests.support.dagster_store import quiet_dagster
 from tests.support.demo import MadeDemo, made_demo
 from tests.support.real import ROOT
@@ -229,3 +230,62 @@ def test_a_red_run_stored_its_good_days_and_says_what_failed(instance: dg.Dagste
     assert {"scene_classification", "rgb_composites", "views"} <= made
     assert len(said) == 1
     assert "2024-04-30: source_corrupt" in said[0]
+
+
+# --- the compatibility demo --------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def checked(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
+    """Where `estinel demo compatibility` was called, and how it ended."""
+    folder = tmp_path_factory.mktemp("compatibility")
+    return folder, estinel_process("demo", "compatibility", "--port", "0", cwd=folder)
+
+
+def test_the_compatibility_demo_shows_how_each_collection_ends(
+    checked: tuple[Path, Outcome],
+) -> None:
+    folder, ended = checked
+    assert ended.code == 0, ended.stderr
+    shown = {line.split()[0]: line for line in ended.stdout.splitlines()[1:] if line.strip()}
+
+    for made in COLLECTIONS:
+        assert shown[made.short_name].split()[1] == made.reason
+    assert "open group /science/ocean" in shown["OCEAN_COLOUR"]
+    assert [line for line in ended.stderr.splitlines() if not LOG_LINE.match(line)] == []
+    assert "Warning" not in ended.stderr
+    assert sorted(path.name for path in folder.iterdir()) == [".demo"]
+
+
+def test_what_the_compatibility_demo_says_to_do_works(checked: tuple[Path, Outcome]) -> None:
+    """Without its CMR, which has ended with it."""
+    folder, ended = checked
+    said = [line.strip() for line in ended.stdout.splitlines()]
+    variables = dict(line[7:].split("=", 1) for line in said if line.startswith("export "))
+    commands = [line.split()[1:] for line in said if line.startswith("estinel ")]
+
+    assert set(variables) == {"ESTINEL_CONFIG", "DAGSTER_HOME"}
+    assert commands.pop() == ["demo", "ui", "--folder", str(folder / ".demo/compatibility")]
+    answers = [estinel(*words, **variables) for words in commands]
+    assert [one.code for one in answers] == [0, 0, 0], [one.stderr for one in answers]
+    status, listed, shown = (one.stdout for one in answers)
+    assert status.startswith(f"{len(COLLECTIONS)} collections: {len(COLLECTIONS)} done, 0 left\n")
+    assert len(listed.splitlines()) == 1 + sum(made.reason != "none" for made in COLLECTIONS)
+    assert "group_structure" in shown
+
+
+def test_the_compatibility_demo_is_recorded_in_dagster(checked: tuple[Path, Outcome]) -> None:
+    folder, _ = checked
+    home = folder / ".demo" / "compatibility" / "dagster"
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        assert len(instance.get_dynamic_partitions("collections")) == len(COLLECTIONS)
+        runs = {run.job_name: run.status.value for run in instance.get_runs()}
+        table = instance.get_latest_materialization_event(dg.AssetKey("compatibility_table"))
+    assert runs == {
+        "refresh_collections": "SUCCESS",
+        "check_collections": "FAILURE",  # some are made to end with a fault
+        "build_compatibility_table": "SUCCESS",
+    }
+    assert table is not None
+    assert table.asset_materialization is not None
+    assert table.asset_materialization.metadata["collections"].value == len(COLLECTIONS)

@@ -6,12 +6,12 @@ from dagster_aws.s3 import S3Resource
 from playwright.sync_api import Page
 
 from benchmarks.partitions import ASSET, fill, open_in_browser, partition_keys
-from estinel_assets.orchestration.run_requests import turn_of
 from estinel_assets.imagery.sensors import SITES_A_TICK, new_imagery_sensor
 from estinel_assets.imagery.site_id import site_id
 from estinel_assets.orchestration.in_process import open_instance
 from estinel_assets.orchestration.partitions import SITES, sync_partitions
 from estinel_assets.orchestration.resources import SettingsResource, StoreResource
+from estinel_assets.orchestration.run_requests import turn_of
 from tests.support.imagery import quiet_dagster
 from tests.support.real import ROOT
 from tests.support.web_server import dagster_web_server

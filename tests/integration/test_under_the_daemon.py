@@ -42,7 +42,7 @@ from tests.support.imagery import (
     stamped,
 )
 
-pytestmark = quiet_dagster
+pytestmark = [quiet_dagster, pytest.mark.soak]
 
 ALERTS = ["alert_on_failed_run", "alert_on_failed_check"]
 KINGSTON = 'Kingston,147.3000,-42.8826,10,400,300,"tasmania"'

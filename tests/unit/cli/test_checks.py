@@ -20,16 +20,25 @@ from estinel_assets.cli.checks import (
 )
 from estinel_assets.cli.remote_checks import (
     _check_collection,
+    check_cmr,
     check_stac,
     check_store,
     open_store_for_check,
 )
 from estinel_assets.errors import StoreError
-from estinel_assets.settings import Settings, StacSettings, StoreSettings, TransportSettings
+from estinel_assets.settings import (
+    CompatibilitySettings,
+    Settings,
+    StacSettings,
+    StoreSettings,
+    TransportSettings,
+)
 from estinel_assets.storage import open_store
 from estinel_assets.storage.port import ObjectMeta, ObjectStore, StoredObject
 from estinel_assets.transport import RequestsTransport
+from tests.support.cmr import page
 from tests.support.http import Misbehaviour, RangeServer
+from tests.support.replay import Answer, ScriptedServer
 from tests.support.stac_api import running_stac_api, stac_collection
 
 OK, WARN, FAIL = Verdict.OK, Verdict.WARN, Verdict.FAIL
@@ -315,3 +324,40 @@ def test_a_collection_that_fails_otherwise(tmp_path: Path) -> None:
         client.close()
     assert failed.verdict is FAIL
     assert "500" in failed.found
+
+
+def test_a_cmr_is_asked_once_how_much_it_lists() -> None:
+    with ScriptedServer(page([], hits=10_752)) as server:
+        at = CompatibilitySettings(cmr_url=f"{server.url}/search/")
+        eosdis = check_cmr(at, TRANSPORT)
+        chosen = check_cmr(at.model_copy(update={"providers": ("POCLOUD", "A B")}), TRANSPORT)
+    assert (eosdis.name, eosdis.verdict) == ("cmr", OK)
+    assert eosdis.found == f"{server.url}/search/ answers, 10752 collections"
+    assert chosen.verdict is OK
+    first, second = server.requests
+    assert first.path == second.path == "/search/collections.umm_json"
+    assert first.query == {
+        "has_granules": ["true"],
+        "page_size": ["1"],
+        "consortium[]": ["EOSDIS"],
+    }
+    assert second.query["provider[]"] == ["POCLOUD", "A B"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "mentions"),
+    [
+        (Answer(503, b"tired"), "503"),
+        (Answer(reset=True), "connection failed"),
+        (Answer.html(), "no JSON object"),
+        (Answer.json({"type": "Catalog"}), "is no CMR"),
+        (page([], hits=0), "lists no collection of the EOSDIS archives"),
+    ],
+)
+def test_each_fault_of_a_cmr_is_found(answer: Answer, mentions: str) -> None:
+    with ScriptedServer(answer) as server:
+        found = check_cmr(CompatibilitySettings(cmr_url=f"{server.url}/search"), TRANSPORT)
+    assert len(server.requests) == 1
+    assert found.verdict is FAIL
+    assert mentions in found.found
+    assert "ESTINEL_COMPATIBILITY_" in str(found.remedy)

@@ -2,10 +2,13 @@
 
 import json
 import logging
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import dagster as dg
 import pytest
+from dagster_shared.utils.warnings import beta_warning, preview_warning, supersession_warning
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -91,6 +94,26 @@ def test_a_second_configuration_replaces_the_first(stderr: Stderr) -> None:
     configure_logging(log_format="json")
     ours.info("once")
     assert len(records(stderr)) == 1
+
+
+def test_of_warnings_only_those_of_dagsters_beta_and_preview_are_left_out(stderr: Stderr) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        configure_logging(log_format="json")
+        dg.asset(name="some", backfill_policy=dg.BackfillPolicy.single_run())(lambda: None)
+        beta_warning("Parameter `a` of function `b`")
+        preview_warning("Class `c`")
+        supersession_warning("Class `d`")
+        warnings.warn("the tide is currently in beta, they say", UserWarning, stacklevel=1)
+        warnings.warn("old", DeprecationWarning, stacklevel=1)
+        reset_logging()
+
+    said = [str(record["event"]) for record in records(stderr)]
+    assert [text.split(": ")[1] for text in said] == [
+        "SupersessionWarning",
+        "UserWarning",
+        "DeprecationWarning",
+    ]
 
 
 def test_without_configuration_the_event_reaches_other_handlers(

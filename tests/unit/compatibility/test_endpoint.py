@@ -76,12 +76,13 @@ def test_asks_for_the_world_and_for_the_tile_with_pixels(
     height = (np.arcsinh(np.tan(np.radians(60))) - np.arcsinh(np.tan(np.radians(30)))) / 2 / np.pi
     assert tiles[0].valid_pixels == pytest.approx(256 * 256 * height * 40 / 360, rel=0.1)
     assert tiles[1].valid_pixels
-    assert seen == [{"concept_id": "C1-A", "backend": "xarray", "variable": "sst & ice"}] * 2
+    asked = {"concept_id": "C1-A", "backend": "xarray", "variable": "sst & ice", "rescale": "0,1"}
+    assert seen == [asked] * 2
 
 
 def test_a_raster_has_no_variable(endpoint: str, seen: list[dict[str, str]]) -> None:
     list(try_tiles(endpoint, "C1-A", "rasterio", None, MADE[:1]))
-    assert seen == [{"concept_id": "C1-A", "backend": "rasterio"}]
+    assert seen == [{"concept_id": "C1-A", "backend": "rasterio", "rescale": "0,1"}]
 
 
 @pytest.mark.parametrize(

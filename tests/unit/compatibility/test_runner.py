@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from threading import Event
 from typing import Any
 
 import pytest
@@ -14,8 +15,10 @@ from estinel_assets.compatibility.request import CheckRequest, CheckSettings
 from estinel_assets.compatibility.runner import CMR_FAILURES, Asked, Checks, Run
 from estinel_assets.compute import Completed
 from estinel_assets.compute.processes import OutOfMemoryError, TimeLimitError, WorkerDiedError
-from estinel_assets.errors import BadInputError, EstinelError, RetryableError
+from estinel_assets.errors import BadInputError, EstinelError, RetryableError, StoreError
 from estinel_assets.outcomes.book import OutcomeBook
+from estinel_assets.outcomes.ledger import Entry
+from estinel_assets.outcomes.record import Outcome
 from estinel_assets.settings import CompatibilitySettings, Settings
 from estinel_assets.storage.opening import open_store
 
@@ -106,6 +109,15 @@ def test_each_check_becomes_an_outcome():
     assert good.duration_s > 0
 
 
+def test_the_wait_for_a_process_is_not_the_checks():
+    world = World()
+    world.run(lambda one: record(one, durations_s={"metadata": 0.25, "open": 0.125}), ["C1-X"])
+
+    outcome = world.book.ledger.get(("C1-X",))
+    assert outcome.duration_s == 0.375
+    assert outcome.finished_at - outcome.started_at == timedelta(seconds=0.375)
+
+
 def test_attempts_count_and_each_takes_another_granule():
     world = World(seed=7)
     for attempt in (1, 2):
@@ -177,7 +189,7 @@ def test_without_an_answer_of_cmr_nothing_is_recorded():
             return RetryableError("source_unavailable", "CMR answered 500")
         return record(one, "blank_tile")
 
-    with pytest.raises(EstinelError, match=r"1 collections were not checked.*C2-X: CMR answered"):
+    with pytest.raises(EstinelError, match=r"1 collection was not checked.*C2-X: CMR answered"):
         world.run(script, some(3))
 
     assert world.reasons() == {"C1-X": "blank_tile", "C2-X": "none", "C3-X": "blank_tile"}
@@ -223,3 +235,42 @@ def test_what_stops_a_process_becomes_a_reason(error, reason):
 
     assert outcome.reason == reason
     assert outcome.detail["format"] == "netCDF-4"
+
+
+def test_checks_go_on_while_the_store_writes():
+    world = World()
+    asked_for_all, put_one = Event(), world.book.ledger.put_one
+
+    def script(one: str) -> CompatibilityRecord:
+        if one == "C3-X":
+            asked_for_all.set()
+        return record(one)
+
+    def put_late(outcome: Outcome) -> Entry:
+        assert asked_for_all.wait(30), "the checks wait for the store"
+        return put_one(outcome)
+
+    world.book.ledger.put_one = put_late
+
+    assert world.run(script, some(3)) == some(3)
+    assert set(world.reasons()) == set(some(3))
+
+
+def test_what_stands_is_told_when_the_store_refuses_another():
+    world = World()
+    put_one = world.book.ledger.put_one
+
+    def refusing(outcome: Outcome) -> Entry:
+        if outcome.key == ("C2-X",):
+            raise StoreError("the disk is full; make room")
+        return put_one(outcome)
+
+    world.book.ledger.put_one = refusing
+    outcomes = world.checks(record).outcomes(Asked(one) for one in some(2))
+
+    assert next(outcomes).key == ("C1-X",)
+    with pytest.raises(StoreError, match="the disk is full"):
+        next(outcomes)
+
+    assert world.engine.closed
+    assert world.reasons() == {"C1-X": "none"}

@@ -124,7 +124,7 @@ def test_faults_are_named_counted_and_lead_to_the_outcomes() -> None:
     faults = {f"2024-12-{day:02}": "source_corrupt" for day in range(1, 13)}
     faults["2024-11-30"] = "source_timeout"
 
-    failed = faults_failure("imagery", "site_af38900f", faults)
+    failed = faults_failure("imagery", "site_af38900f", faults, key="site_af38900f")
 
     assert failed.description is not None
     assert failed.description.startswith(
@@ -150,6 +150,14 @@ def test_thousands_of_faults_make_no_huge_event() -> None:
 
 
 def test_a_hostile_partition_is_quoted_in_the_command() -> None:
-    failed = faults_failure("imagery", "a; rm -rf ~", {"x": "source_timeout"})
+    failed = faults_failure("imagery", "it", {"x": "source_timeout"}, key="a; rm -rf ~")
 
     assert "--key 'a; rm -rf ~'`" in str(failed.description)
+
+
+def test_faults_all_over_the_place_lead_to_all_that_failed() -> None:
+    failed = faults_failure("compatibility", "false:timeout", {"C1-X": "timeout"})
+
+    assert str(failed.description).endswith(
+        "`estinel outcomes list --product compatibility --status false`"
+    )

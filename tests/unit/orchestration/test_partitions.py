@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from estinel_assets.errors import BadInputError
 from estinel_assets.orchestration.partitions import (
     ADD_AT_ONCE,
+    COLLECTIONS,
     SITES,
+    add_partitions,
     is_partition_key,
     partition_changes,
     sync_partitions,
@@ -96,6 +98,18 @@ def test_whatever_counts_as_usable_dagster_takes(instance: dg.DagsterInstance) -
     assert sync_partitions(instance, SITES, keys) == (len(keys), 0)
     assert set(instance.get_dynamic_partitions("sites")) == set(keys)
     assert len(keys) > 300
+
+
+def test_partitions_that_are_missing_are_added_and_none_is_deleted(
+    instance: dg.DagsterInstance,
+) -> None:
+    sync_partitions(instance, COLLECTIONS, ["C1-X", "C2-X"])
+
+    add_partitions(instance, COLLECTIONS, ["C3-X", "C2-X", "C3-X"])
+    add_partitions(instance, COLLECTIONS, [])
+
+    assert sorted(instance.get_dynamic_partitions("collections")) == ["C1-X", "C2-X", "C3-X"]
+    assert list(instance.get_dynamic_partitions("sites")) == [], "each kind has its own"
 
 
 @given(wanted=KEYS, present=KEYS)
