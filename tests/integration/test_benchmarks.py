@@ -26,6 +26,7 @@ def quick(name, output, *options):
     return json.loads(output.read_text(encoding="utf-8"))
 
 
+@pytest.mark.soak
 def test_the_increment_does_what_is_new_with_one_search_a_site(tmp_path):
     found = quick("increment", tmp_path / "increment.json")
 
@@ -48,6 +49,7 @@ def test_planning_is_measured_on_both_stores(tmp_path):
             assert one["goal_met"] == (one["plan"]["median_s"] <= one["goal_s"])
 
 
+@pytest.mark.soak
 def test_compatibility_is_measured_beside_a_plain_pool(tmp_path):
     parts = ("--only", "results", "--only", "checks")
     found = quick("compatibility", tmp_path / "compatibility.json", *parts)
