@@ -1,7 +1,6 @@
 """The imagery demo's work: its world on disk, and the runs over it."""
 
 import shutil
-import socket
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -53,7 +52,7 @@ def make_world(at: "DemoFolder", port: int) -> World:
         at: where to; what an earlier demo left there is deleted.
         port: where it will answer; another one is taken when it is in use.
     """
-    from estinel_assets.cli.demo import checkout
+    from estinel_assets.cli.demo import checkout, free_port
 
     for old in (at.world, at.store, at.home):
         shutil.rmtree(old, ignore_errors=True)
@@ -64,7 +63,7 @@ def make_world(at: "DemoFolder", port: int) -> World:
     world = build_world(at.world, seed=DEMO_SEED)
     load_items(Database(at.database), world.collections, world.items)
     at.config.write_text(
-        _SETTINGS.format(store=at.store, port=_free(port), sites=world.sites), encoding="utf-8"
+        _SETTINGS.format(store=at.store, port=free_port(port), sites=world.sites), encoding="utf-8"
     )
     return world
 
@@ -138,12 +137,3 @@ def _counts(imagery: SiteImagery, run_id: str) -> dict[str, Any]:
         "honest": {why: n for why, n in sorted(reasons.items()) if why not in faults},
         "faults": dict(sorted(faults.items())),
     }
-
-
-def _free(port: int) -> int:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

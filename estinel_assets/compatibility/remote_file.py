@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 
 from estinel_assets.compatibility.ending import CheckEndedError
 from estinel_assets.compatibility.reasons import CompatibilityReason
+from estinel_assets.compatibility.signatures import check_is_no_page
 from estinel_assets.compatibility.source import Source
 from estinel_assets.errors import public_url
 
@@ -132,17 +133,29 @@ class RemoteFile:
         """Read the head: one request, which also tells the size.
 
         Raises:
-            CheckEndedError: as `store_of`.
+            CheckEndedError: as `store_of`; or a web page came in place of the file.
             obstore.exceptions.BaseError, OSError: the server or the file system refused.
         """
         import obstore
+        from obstore.exceptions import NotSupportedError
 
         self._store, self._path = _file_in_store(source)
-        got = obstore.get(self._store, self._path, options={"range": (0, BLOCK_BYTES)})
+        try:
+            got = obstore.get(self._store, self._path, options={"range": (0, BLOCK_BYTES)})
+        except NotSupportedError:
+            # A server without ranges, or a form for a login, which has none either.
+            check_is_no_page(self._beginning())
+            raise
         self.size = int(got.meta["size"])
         self.head = bytes(got.bytes())
         self.failure: Exception | None = None
         self._blocks: OrderedDict[int, bytes] = OrderedDict({0: self.head})
+
+    def _beginning(self) -> bytes:
+        """The first bytes of whatever comes when no range is asked for."""
+        import obstore
+
+        return bytes(next(iter(obstore.get(self._store, self._path).stream()), b""))
 
     def reader(self) -> "RangeReader":
         """A file object with a position of its own."""

@@ -67,9 +67,19 @@ _PAGE = (b"<!doctype html", b"<html")
 _SHOWN_BYTES = 8
 
 
-def is_page(head: bytes) -> bool:
-    """Whether these are the first bytes of a web page, such as a form for a login."""
-    return head[:512].lstrip().lower().startswith(_PAGE)
+def check_is_no_page(head: bytes) -> None:
+    """Refuse the first bytes of a web page, such as a form for a login.
+
+    Raises:
+        CheckEndedError: `forbidden`: they are.
+    """
+    if head[:512].lstrip().lower().startswith(_PAGE):
+        raise CheckEndedError(
+            CompatibilityReason.FORBIDDEN,
+            "a web page came in place of the file",
+            "the server may ask for a login or for a licence to be accepted: set "
+            "ESTINEL_EARTHDATA_TOKEN, or have an entry for urs.earthdata.nasa.gov in ~/.netrc",
+        )
 
 
 def signature_of(head: bytes) -> Signature | None:
@@ -88,12 +98,7 @@ def backend_of(head: bytes, what: str) -> Backend:
         CheckEndedError: `unsupported_format`, if nothing reads it; `forbidden`, if a web page
             came in place of the file.
     """
-    if is_page(head):
-        raise CheckEndedError(
-            CompatibilityReason.FORBIDDEN,
-            "a web page came in place of the file",
-            "the server may ask for a login or for a licence to be accepted",
-        )
+    check_is_no_page(head)
     found = signature_of(head)
     shown = head[:_SHOWN_BYTES]
     if found is None:

@@ -4,13 +4,14 @@ import sys
 from pathlib import Path
 
 import httpx
-import obstore.exceptions
 import pytest
 from pydantic import SecretStr
 
 from estinel_assets.compatibility import credentials
 from estinel_assets.compatibility.credentials import Credentials, find_credentials, login_with
+from estinel_assets.compatibility.ending import CheckEndedError
 from estinel_assets.compatibility.opening import OpenArrays, open_source
+from estinel_assets.compatibility.reasons import CompatibilityReason
 from estinel_assets.compatibility.source import Source
 from estinel_assets.errors import BadInputError, MissingDependencyError
 from estinel_assets.settings import EarthdataSettings
@@ -89,12 +90,14 @@ def test_a_file_behind_the_login_is_read(tmp_path: Path, settings: EarthdataSett
         assert len(server.sent_to("localhost", "Authorization")) == 1
 
 
-def test_without_credentials_a_login_page_is_no_file(tmp_path: Path) -> None:
+def test_without_credentials_a_login_page_is_a_refusal(tmp_path: Path) -> None:
     write_netcdf(tmp_path / "a.nc", grid())
     with LoginServer(tmp_path) as server:
         source = Source(server.archive("a.nc"), "nc", "xarray")
-        with pytest.raises(obstore.exceptions.NotSupportedError):
+        with pytest.raises(CheckEndedError, match="a web page came in place of the file") as ended:
             open_source(source, login_with(EarthdataSettings(login_hosts=HOSTS)))
+        assert ended.value.reason == CompatibilityReason.FORBIDDEN
+        assert "ESTINEL_EARTHDATA_TOKEN" in str(ended.value.hint)
         assert server.sent_to("localhost", "Authorization") == set()
 
 
