@@ -18,6 +18,8 @@ from tests.support.compatibility import QUIET, RESULTS
 from tests.support.real import ROOT
 from tests.support.web_server import dagster_web_server
 
+pytestmark = pytest.mark.soak
+
 MANY = 10_000
 KEYS = [f"C{1_000_000 + number}-DEMO" for number in range(MANY)]
 GREEN, RED = KEYS[:60], KEYS[60:80]

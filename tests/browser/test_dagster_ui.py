@@ -132,11 +132,8 @@ def test_a_failed_run_says_which_day_and_why(ui: Ui, page: Page, tmp_path: Path)
     page.screenshot(path=tmp_path / "run.png")
 
 
-@pytest.mark.parametrize(
-    "number",
-    [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.soak)],
-    ids=["SIGTERM", "SIGINT"],
-)
+@pytest.mark.soak
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found in /proc")
 def test_the_demo_ui_ends_with_all_that_it_started(
     demo: MadeDemo, tmp_path: Path, number: signal.Signals

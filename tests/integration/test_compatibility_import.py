@@ -163,6 +163,7 @@ def s3_filled(s3: S3Access, prefix: str, file: Path) -> Filled:
     return Filled(store, timed_import(store, file), variables)
 
 
+@pytest.mark.soak
 def test_a_part_of_the_table_on_s3(s3: S3Access, tmp_path: Path) -> None:
     whole = sorted_rows(real_table())
     part = whole.take(list(range(0, whole.num_rows, whole.num_rows // SAMPLE))).slice(0, SAMPLE)

@@ -115,6 +115,7 @@ def test_connections_that_break_end_in_the_same_products(s3, clean, world):
     assert world.fragment() == clean.fragment()
 
 
+@pytest.mark.soak
 def test_a_store_that_stays_away_fails_the_run_clearly(s3, clean, world):
     seen, proxy, products = s3.seen, s3.proxy, published(clean)
     # The run that fails cannot give its lease back; the next one waits until it expires.

@@ -366,6 +366,7 @@ def run_keys(running: RunningDagster, job: str) -> list[str]:
     return [record.dagster_run.tags["dagster/run_key"] for record in running.runs(job)]
 
 
+@pytest.mark.soak
 def test_under_a_daemon_each_piece_of_news_makes_one_run(served, tmp_path_factory):
     world, server, running = served
     items = plain_scenes(tmp_path_factory.getbasetemp(), server.url())

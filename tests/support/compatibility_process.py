@@ -25,6 +25,7 @@ from estinel_assets.orchestration.resources import SettingsResource, StoreResour
 from estinel_assets.settings import load_settings
 from estinel_assets.storage.opening import open_store
 from estinel_assets.storage.port import ObjectStore
+from tests.support.imagery_crash import take_environment
 from tests.support.watched_store import WatchedStore, Write
 
 PATIENCE_S = 90
@@ -96,7 +97,7 @@ def context() -> ForkServerContext:
 
 def start(orders: Orders) -> BaseProcess:
     """Start a process that obeys orders."""
-    process = context().Process(target=_obey, args=(orders,))
+    process = context().Process(target=_obey, args=(dict(os.environ), orders))
     process.start()
     return process
 
@@ -113,7 +114,8 @@ def ended(process: BaseProcess) -> int:
     return code
 
 
-def _obey(orders: Orders) -> None:
+def _obey(environment: dict[str, str], orders: Orders) -> None:
+    take_environment(environment)
     config = str(orders.config)
     obedient = _Obedient(orders, open_store(load_settings(orders.config).store.url))
     _OBEDIENT.append(obedient)

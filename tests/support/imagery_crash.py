@@ -43,6 +43,13 @@ class MortalStoreResource(StoreResource):
         return _MortalStore(super().open(), self.before)  # type: ignore[return-value]
 
 
+def take_environment(environment: dict[str, str]) -> None:
+    """Have the variables of the process that asked: a fork server keeps those of its own start,
+    which may have been in the middle of a test that changed some."""
+    os.environ.clear()
+    os.environ.update(environment)
+
+
 def crash(config: str, site: str, before: str) -> int | None:
     """Run a site's job in a process that dies right before a write.
 
@@ -57,7 +64,7 @@ def crash(config: str, site: str, before: str) -> int | None:
     context = multiprocessing.get_context("forkserver")
     # Ignored once the fork server runs; then each process imports for itself.
     context.set_forkserver_preload([__name__])
-    process = context.Process(target=_run, args=(config, site, before))
+    process = context.Process(target=_run, args=(dict(os.environ), config, site, before))
     process.start()
     process.join(PATIENCE_S)
     code = process.exitcode
@@ -68,7 +75,8 @@ def crash(config: str, site: str, before: str) -> int | None:
     return code
 
 
-def _run(config: str, site: str, before: str) -> None:
+def _run(environment: dict[str, str], config: str, site: str, before: str) -> None:
+    take_environment(environment)
     settings = SettingsResource(config_file=config)
     mortal = MortalStoreResource(settings=settings, s3=S3Resource(), before=before)
     plain = build_definitions(config_file=config)
