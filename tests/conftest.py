@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from multiprocessing import forkserver, get_context
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -37,6 +38,29 @@ def _clean_environment() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as environment:
         _isolate(environment)
         yield
+
+
+MANY_TESTS = 1000
+FORKED = (
+    "obstore.auth.boto3",
+    "tests.support.compatibility_process",
+    "tests.support.imagery_crash",
+    "tests.support.increment_process",
+    "tests.support.racing",
+)
+"""What the processes of tests import."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _fork_server(request: pytest.FixtureRequest, _clean_environment: None) -> None:
+    """Start the fork server with everything that any test's processes import.
+
+    There is one for the whole of this process, and it keeps the modules that it was started with;
+    each process would import what is missing by itself. For a few tests that is less work.
+    """
+    if len(request.session.items) >= MANY_TESTS:
+        get_context("forkserver").set_forkserver_preload(list(FORKED))
+        forkserver.ensure_running()
 
 
 @pytest.fixture(autouse=True)
