@@ -10,7 +10,7 @@ WORKERS ?= 2
 # Tests sync thousands of small files. In memory, where there are 6 GB of room, this takes no time;
 # the long tests use the disk.
 ROOM := $(shell df --output=avail /dev/shm 2>/dev/null | tail -1)
-IN_MEMORY := $(shell [ "$(ROOM)" -gt 6000000 ] 2>/dev/null && echo TMPDIR=/dev/shm)
+IN_MEMORY := $(shell [ "$(ROOM)" -gt 6000000 ] 2>/dev/null && echo env TMPDIR=/dev/shm)
 
 BIN := $(VENV)/bin
 
