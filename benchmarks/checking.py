@@ -29,8 +29,8 @@ from estinel_assets.compatibility.opening_checks import open_book, open_checks
 from estinel_assets.compatibility.record import CompatibilityRecord
 from estinel_assets.compatibility.runner import Asked
 from estinel_assets.orchestration.in_process import open_instance, run_job
+from estinel_assets.orchestration.keys_job import run_config
 from estinel_assets.orchestration.partitions import COLLECTIONS, sync_partitions
-from estinel_assets.orchestration.reprocess_job import run_config
 from estinel_assets.outcomes.record import Outcome
 from estinel_assets.settings import load_settings
 from estinel_assets.storage.opening import open_store

@@ -23,24 +23,9 @@ from estinel_assets.settings import Settings
 from estinel_assets.storage.opening import open_store
 from estinel_assets.storage.port import ObjectStore
 from estinel_assets.storage.tables import table_bytes, table_from_bytes
+from tests.support.published_counts import REASONS, TABLE
 from tests.support.real import real_data_root
 
-TABLE = "cmr/tiling_results-11-24-2025.parquet"
-REASONS: Mapping[str, int] = {
-    "unsupported_format": 6073,
-    "no_xy_dimensions": 1349,
-    "group_structure": 1208,
-    "none": 719,
-    "no_granule_found": 312,
-    "cant_open_file": 132,
-    "timeout": 119,
-    "forbidden": 74,
-    "decode_error": 25,
-    "unrecorded": 24,
-    "group_not_aligned_with_parents": 11,
-    "failed_to_extract_url": 1,
-}
-"""How the published table's collections ended."""
 ASKED_FOR = "cant_open_file"
 GOAL_IMPORT_S, GOAL_ASK_S = 60.0, 3.0
 

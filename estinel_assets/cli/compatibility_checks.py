@@ -18,6 +18,7 @@ from estinel_assets.cli.exit_codes import NothingToDoError, exit_code_of_counts
 from estinel_assets.cli.output import Table
 from estinel_assets.cli.progress import progress
 from estinel_assets.cli.session import JsonOption, Session, dagster_home, needs_extra
+from estinel_assets.clock import utc_now
 from estinel_assets.errors import AbortedError, BadInputError, EstinelError
 
 if TYPE_CHECKING:
@@ -185,7 +186,7 @@ def _run_batches(session: Session, defs: Any, instance: Any, waiting: Sequence[s
     """Check collections in runs, until all are or a run leaves most of its own unchecked."""
     from estinel_assets.orchestration.by_reason import MOST_KEYS
     from estinel_assets.orchestration.in_process import run_job
-    from estinel_assets.orchestration.reprocess_job import run_config
+    from estinel_assets.orchestration.keys_job import run_config
 
     done = _Done([], [])
     batches = [waiting[start : start + MOST_KEYS] for start in range(0, len(waiting), MOST_KEYS)]
@@ -211,8 +212,9 @@ def _waiting(session: Session) -> list[str]:
         NothingToDoError: there is none.
     """
     from estinel_assets.compatibility.collections_table import known_collections
-    from estinel_assets.compatibility.opening_checks import open_book, retry_rule, utc_now
+    from estinel_assets.compatibility.opening_checks import open_book
     from estinel_assets.compatibility.plan import due, unchecked
+    from estinel_assets.outcomes.rules import RetryRule
 
     store = session.open_store()
     known = known_collections(store)
@@ -221,7 +223,7 @@ def _waiting(session: Session) -> list[str]:
             "no collections are known yet; `estinel compatibility sync` asks CMR for them"
         )
     rows = open_book(session.settings, store).index(())
-    retry, now = retry_rule(session.settings), utc_now()
+    retry, now = RetryRule.from_settings(session.settings.outcomes), utc_now()
     again = set(due(rows, now, retry))
     waiting = [*unchecked(known, rows), *(one for one in known if one in again)]
     if not waiting:

@@ -81,7 +81,7 @@ def _check_all(at: DemoFolder) -> list[dict[str, Any]]:
     from estinel_assets.compatibility.opening_checks import open_book
     from estinel_assets.demo.collections import COLLECTIONS, concept_id
     from estinel_assets.orchestration.in_process import open_instance, run_job
-    from estinel_assets.orchestration.reprocess_job import run_config
+    from estinel_assets.orchestration.keys_job import run_config
     from estinel_assets.settings import load_settings
     from estinel_assets.storage.opening import open_store
 

@@ -108,7 +108,7 @@ def _run(
         from estinel_assets.build import build_definitions
     from estinel_assets.orchestration.by_reason import MOST_KEYS
     from estinel_assets.orchestration.in_process import open_instance, run_job
-    from estinel_assets.orchestration.reprocess_job import run_config
+    from estinel_assets.orchestration.keys_job import run_config
 
     defs = build_definitions(config_file=str(session.config) if session.config else None)
     runs = [keys[start : start + MOST_KEYS] for start in range(0, len(keys), MOST_KEYS)]

@@ -5,6 +5,7 @@ No `from __future__ import annotations`: Dagster reads annotations.
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 
 import dagster as dg
 import pandas as pd
@@ -21,7 +22,6 @@ from estinel_assets.orchestration.failures import translated
 from estinel_assets.orchestration.partition_events import log_ended
 from estinel_assets.orchestration.partitions import COLLECTIONS, add_partitions, sync_partitions
 from estinel_assets.orchestration.resources import SettingsResource, StoreResource
-from estinel_assets.outcomes.book import OutcomeBook
 from estinel_assets.outcomes.paths import Key, encode_key
 from estinel_assets.outcomes.reason import parse_reason
 from estinel_assets.outcomes.record import Outcome
@@ -140,13 +140,15 @@ def check_keys(
         asked = [_concept_id(key) for key in keys]
         unknown = _not_partitions(context.instance, asked)
         checks = open_checks(settings, store, context.run.run_id, anew=anew)
-        for outcome in checks.outcomes(map(Asked, asked)):
-            went[outcome.key] = outcome.reason
-            concept_id = outcome.key[0]
-            if concept_id in unknown:
-                add_partitions(context.instance, COLLECTIONS, [concept_id])
-            fault = parse_reason(CompatibilityReason, outcome.reason).fault
-            log_ended(context, compatibility_results.key, concept_id, shown(outcome), fault=fault)
+        with closing(checks.outcomes(map(Asked, asked))) as outcomes:
+            for outcome in outcomes:
+                went[outcome.key] = outcome.reason
+                concept_id = outcome.key[0]
+                if concept_id in unknown:
+                    add_partitions(context.instance, COLLECTIONS, [concept_id])
+                fault = parse_reason(CompatibilityReason, outcome.reason).fault
+                asset = compatibility_results.key
+                log_ended(context, asset, concept_id, shown(outcome), fault=fault)
     return went
 
 
@@ -195,9 +197,6 @@ compatibility_by_reason = by_reason_asset(
     owners=OWNERS,
     code_version=CODE_VERSION,
     resource_keys=RESOURCES,
-    open_book=lambda context: OutcomeBook.from_settings(
-        context.resources.store.open(), COMPATIBILITY, context.resources.settings.load().outcomes
-    ),
     reprocess=reprocess,
 )
 

@@ -4,10 +4,11 @@ from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
+from estinel_assets.clock import utc_now
 from estinel_assets.compatibility import health
 from estinel_assets.compatibility.assets import compatibility_results, compatibility_table
 from estinel_assets.compatibility.health import Verdict
-from estinel_assets.compatibility.opening_checks import open_book, utc_now
+from estinel_assets.compatibility.opening_checks import open_book
 from estinel_assets.orchestration.failures import translated
 from estinel_assets.orchestration.resources import SettingsResource, StoreResource
 

@@ -12,7 +12,7 @@ from estinel_assets.compatibility.assets import (
     reprocess,
 )
 from estinel_assets.compatibility.reasons import COMPATIBILITY
-from estinel_assets.orchestration.reprocess_job import keys_job
+from estinel_assets.orchestration.keys_job import keys_job
 
 refresh_collections = dg.define_asset_job(
     "refresh_collections",

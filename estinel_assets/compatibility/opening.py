@@ -74,8 +74,30 @@ class Group:
     """Of the dimensions that its variables have."""
 
 
+class _Open:
+    """What is to be closed, at the latest at the end of a with statement."""
+
+    __slots__ = ()
+    _stack: ExitStack
+
+    def close(self) -> None:
+        """Close the file."""
+        self._stack.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
 @dataclass(slots=True)
-class OpenArrays:
+class OpenArrays(_Open):
     """A file that xarray has open. Close it, or use it as a context manager."""
 
     source: Source
@@ -121,24 +143,9 @@ class OpenArrays:
         with _reading(self._file):
             yield
 
-    def close(self) -> None:
-        """Close the file."""
-        self._stack.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
 
 @dataclass(slots=True)
-class OpenRaster:
+class OpenRaster(_Open):
     """A file that rasterio has open. Close it, or use it as a context manager."""
 
     source: Source
@@ -154,21 +161,6 @@ class OpenRaster:
 
         with _reading(self._file), rasterio.Env(**_GDAL_OPTIONS):
             yield
-
-    def close(self) -> None:
-        """Close the file."""
-        self._stack.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 Opened = OpenArrays | OpenRaster

@@ -1,14 +1,13 @@
 """Opens what a run over collections needs, from the settings."""
 
-from datetime import UTC, datetime
-
+from estinel_assets.clock import utc_now
 from estinel_assets.compatibility.reasons import COMPATIBILITY
 from estinel_assets.compatibility.request import CheckSettings
-from estinel_assets.compatibility.runner import Checks, Run
+from estinel_assets.compatibility.runner import Checks
 from estinel_assets.compute import Engine, Threads
 from estinel_assets.compute.processes import Processes
 from estinel_assets.outcomes.book import OutcomeBook
-from estinel_assets.outcomes.rules import RetryRule
+from estinel_assets.outcomes.run import Run
 from estinel_assets.settings import Settings
 from estinel_assets.storage.port import ObjectStore
 
@@ -26,20 +25,9 @@ PRELOADED = (
 """What every check imports: once, in the server that processes are forked from."""
 
 
-def utc_now() -> datetime:
-    """The time."""
-    return datetime.now(UTC)
-
-
 def open_book(settings: Settings, store: ObjectStore) -> OutcomeBook:
     """The results."""
     return OutcomeBook.from_settings(store, COMPATIBILITY, settings.outcomes)
-
-
-def retry_rule(settings: Settings) -> RetryRule:
-    """How often and with which pauses a failed check is tried again."""
-    at = settings.outcomes
-    return RetryRule(at.max_attempts, at.backoff_s, at.backoff_max_s)
 
 
 def open_engine(settings: Settings) -> Engine:

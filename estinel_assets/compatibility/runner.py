@@ -21,6 +21,7 @@ from estinel_assets.outcomes.object_ledger import ObjectLedger
 from estinel_assets.outcomes.paths import Key
 from estinel_assets.outcomes.record import NO_REASON, Outcome
 from estinel_assets.outcomes.rules import next_attempt
+from estinel_assets.outcomes.run import Run
 
 CMR_FAILURES = 5
 """So many checks in a row without an answer of CMR end a run."""
@@ -46,16 +47,6 @@ class UncheckedError(EstinelError):
         )
         super().__init__(f"{said}: {shown}{more}")
         self.problems = dict(problems)
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Who does the work, and when."""
-
-    run_id: str
-    clock: Callable[[], datetime]
-    """The time now, UTC and aware."""
-    code_version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +92,9 @@ class Checks:
 
         Results that an outage would explain are recorded at the end, when it is known that there
         was none. Close the generator where an exception may pass by: that ends the processes.
+
+        Args:
+            asked: what is to be checked; a collection that comes again is left out.
 
         Yields:
             Each outcome that is stored, in no promised order, at the latest when the next check
@@ -165,6 +159,8 @@ class Checks:
 
     def _requests(self, asked: Iterable[Asked]) -> Iterator[CheckRequest]:
         for one in asked:
+            if one.concept_id in self._began:
+                continue
             self._began[one.concept_id] = self.run.clock()
             row = None if self.anew else self.standing.get((one.concept_id,))
             # Another try looks at another granule.
@@ -184,7 +180,7 @@ class Checks:
             record = self.describe(completed.item, _ending_of_process(completed))
         concept_id = completed.item.concept_id
         ended = self.run.clock()
-        began = self._began.pop(concept_id)
+        began = self._began[concept_id]
         if completed.value is not None and record.durations_s:
             # What it took itself; before that it may have waited for a process to start.
             began = max(began, ended - timedelta(seconds=sum(record.durations_s.values())))
@@ -240,8 +236,8 @@ def _ending_of_process(
         case TimeLimitError() as error:
             ending = CheckEndedError(reason.TIMEOUT, str(error))
         case OutOfMemoryError() as error:
-            # One that was killed from outside says itself what helps.
-            hint = None if "SIGKILL" in str(error) else MORE_MEMORY
+            # One that was killed says itself what helps.
+            hint = None if error.killed else MORE_MEMORY
             ending = CheckEndedError(reason.OUT_OF_MEMORY, str(error), hint)
         case WorkerDiedError() as error:
             ending = CheckEndedError(reason.CANT_OPEN_FILE, f"the reader crashed: {error}")

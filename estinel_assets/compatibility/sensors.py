@@ -6,13 +6,14 @@ from datetime import datetime
 
 import dagster as dg
 
+from estinel_assets.clock import utc_now
 from estinel_assets.compatibility.jobs import check_collections
-from estinel_assets.compatibility.opening_checks import open_book, retry_rule, utc_now
+from estinel_assets.compatibility.opening_checks import open_book
 from estinel_assets.compatibility.plan import due, unchecked
 from estinel_assets.errors import EstinelError
 from estinel_assets.orchestration.by_reason import MOST_KEYS
+from estinel_assets.orchestration.keys_job import run_config
 from estinel_assets.orchestration.partitions import COLLECTIONS
-from estinel_assets.orchestration.reprocess_job import run_config
 from estinel_assets.orchestration.resources import SettingsResource, StoreResource
 from estinel_assets.orchestration.run_requests import EarlierRun, attempt_to_request, digest
 from estinel_assets.orchestration.runs import CONTENT_TAG, SENSOR_TAG, UNFINISHED, ended_at
@@ -61,7 +62,7 @@ def _request(
         return dg.SkipReason("the run that was asked for last goes on")
     try:
         loaded = settings.load()
-        retry = retry_rule(loaded)
+        retry = RetryRule.from_settings(loaded.outcomes)
         rows = open_book(loaded, store.open()).index(())
     except EstinelError as error:
         return dg.SkipReason(f"the results cannot be read: {error}")

@@ -110,9 +110,10 @@ def _try_native(tiler: "_Tiler", area: "_Area", world: Valid) -> Generator[TileT
             "the granule's bounds touch no tile of WebMercatorQuad",
             f"its tiles end at {MERCATOR_LATITUDE_DEG:.2f} degrees north and south",
         )
+    tiles = "1 tile" if len(blank) == 1 else f"{len(blank)} tiles"
     raise CheckEndedError(
         CompatibilityReason.BLANK_TILE,
-        f"no valid pixel in {len(blank)} tiles inside the granule's bounds: "
+        f"no valid pixel in {tiles} inside the granule's bounds: "
         + ", ".join(f"{tile.z}/{tile.x}/{tile.y}" for tile in blank),
         "the granule or the variable may be empty: try another one",
     )

@@ -315,7 +315,8 @@ def _ended(exit_code: int | None, otherwise: str) -> WorkerError:
     if exit_code == -signal.SIGKILL:
         return OutOfMemoryError(
             "the isolated process was killed from outside (SIGKILL), as the kernel does when the "
-            "machine runs out of memory; use fewer workers, or a lower memory limit"
+            "machine runs out of memory; use fewer workers, or a lower memory limit",
+            killed=True,
         )
     return WorkerDiedError(_named(exit_code))
 

@@ -27,7 +27,16 @@ class TimeLimitError(WorkerError):
 
 
 class OutOfMemoryError(WorkerError):
-    """The item took more memory than its process may, or than the machine has."""
+    """The item took more memory than its process may, or than the machine has.
+
+    Attributes:
+        killed: the process was killed from outside, as the kernel does when the machine runs out;
+            a higher limit would not help.
+    """
+
+    def __init__(self, text: str, *, killed: bool = False) -> None:
+        super().__init__(text)
+        self.killed = killed
 
 
 class WorkerDiedError(WorkerError):

@@ -38,7 +38,6 @@ from estinel_assets.orchestration.resources import (
     SettingsResource,
     StoreResource,
 )
-from estinel_assets.outcomes.book import OutcomeBook
 from estinel_assets.outcomes.paths import Key
 from estinel_assets.solarday import parse_day
 
@@ -340,9 +339,6 @@ imagery_by_reason = by_reason_asset(
     owners=OWNERS,
     code_version=CODE_VERSION,
     resource_keys=REPROCESS_RESOURCES,
-    open_book=lambda context: OutcomeBook.from_settings(
-        context.resources.store.open(), IMAGERY, context.resources.settings.load().outcomes
-    ),
     reprocess=reprocess,
 )
 

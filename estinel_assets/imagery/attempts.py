@@ -1,9 +1,7 @@
 """Attempts: a planned day is taken to exactly one outcome, whatever happens to it."""
 
 import traceback
-from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from estinel_assets.errors import LeaseError, StoreError, UnitError
@@ -16,21 +14,12 @@ from estinel_assets.imagery.windows import SiteWindow
 from estinel_assets.logs import get_logger
 from estinel_assets.outcomes.book import OpenPartition
 from estinel_assets.outcomes.record import Outcome
+from estinel_assets.outcomes.run import Run
 
 STANDING = "standing"
 """Where a failed day's detail keeps what is known of its images of before."""
 
 log = get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Who does the work, and when."""
-
-    run_id: str
-    clock: Callable[[], datetime]
-    """The time now, UTC and aware."""
-    code_version: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from estinel_assets.imagery.assets import (
     web_catalog,
 )
 from estinel_assets.imagery.reasons import IMAGERY
-from estinel_assets.orchestration.reprocess_job import keys_job
+from estinel_assets.orchestration.keys_job import keys_job
 
 refresh_sites = dg.define_asset_job(
     "refresh_sites",

@@ -1,26 +1,22 @@
 """Opens a site for work, from settings and a store."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 
 from estinel_assets import __version__
-from estinel_assets.imagery.attempts import Run
+from estinel_assets.clock import utc_now
 from estinel_assets.imagery.reasons import IMAGERY
 from estinel_assets.imagery.site import Site
 from estinel_assets.imagery.site_imagery import SiteImagery
 from estinel_assets.imagery.windows import site_window
 from estinel_assets.outcomes.book import OutcomeBook
+from estinel_assets.outcomes.run import Run
 from estinel_assets.settings import Settings
 from estinel_assets.stac.bands import Provider
 from estinel_assets.storage.port import ObjectStore
 
 CODE_VERSION = "1"
 """Of the images: raise it when the same scenes would give other pixels."""
-
-
-def utc_now() -> datetime:
-    """The time now, aware."""
-    return datetime.now(UTC)
 
 
 def open_site(

@@ -8,10 +8,11 @@ from typing import Any
 
 import dagster as dg
 
+from estinel_assets.clock import utc_now
 from estinel_assets.errors import EstinelError, LeaseError
 from estinel_assets.imagery.jobs import build_web_catalog, refresh_sites, update_site
 from estinel_assets.imagery.layout import FRAGMENTS
-from estinel_assets.imagery.opening import open_site, utc_now
+from estinel_assets.imagery.opening import open_site
 from estinel_assets.imagery.reasons import IMAGERY
 from estinel_assets.imagery.requests import BOOTSTRAP, content_of
 from estinel_assets.imagery.site_finish import preview_plan, was_never_run
@@ -60,7 +61,8 @@ def sites_sensor(
     except EstinelError as error:
         return dg.SkipReason(f"the table of sites is not usable: {error}")
     content = digest((sites, loaded.imagery.window_rule))
-    return in_step(context, "sites", content, _retry_rule(loaded), utc_now())
+    retry = RetryRule.from_settings(loaded.outcomes)
+    return in_step(context, "sites", content, retry, utc_now())
 
 
 @dg.sensor(job=build_web_catalog, minimum_interval_seconds=60)
@@ -69,7 +71,7 @@ def web_catalog_sensor(
 ) -> dg.RunRequest | dg.SkipReason:
     """Asks for `build_web_catalog` when a site's part of the catalogue changed."""
     try:
-        retry = _retry_rule(settings.load())
+        retry = RetryRule.from_settings(settings.load().outcomes)
         fragments = sorted((meta.path, meta.etag) for meta in store.open().list(FRAGMENTS))
     except EstinelError as error:
         return dg.SkipReason(f"the parts of the catalogue cannot be listed: {error}")
@@ -179,11 +181,6 @@ def _is_held(store: ObjectStore, site_id: str) -> bool:
         return lease_is_live(store, lease_path(IMAGERY.product, (site_id,))) is True
     except LeaseError:  # not readable as a lease: the run will say so
         return False
-
-
-def _retry_rule(settings: Settings) -> RetryRule:
-    at = settings.outcomes
-    return RetryRule(at.max_attempts, at.backoff_s, at.backoff_max_s)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from datetime import date, datetime
 
 from estinel_assets.compute import Engine
 from estinel_assets.errors import UnitError
-from estinel_assets.imagery.attempts import DayAttempts, Run, reason_of
+from estinel_assets.imagery.attempts import DayAttempts, reason_of
 from estinel_assets.imagery.composites import DayInput, SceneInput, SceneReader
 from estinel_assets.imagery.day_images import ALL_PRODUCTS, DayMaker, Product
 from estinel_assets.imagery.markers import read_adoption
@@ -27,6 +27,7 @@ from estinel_assets.outcomes.book import OpenPartition, OutcomeBook
 from estinel_assets.outcomes.index import Index, IndexRow
 from estinel_assets.outcomes.record import Outcome
 from estinel_assets.outcomes.rules import RetryRule, next_attempt
+from estinel_assets.outcomes.run import Run
 from estinel_assets.settings import Settings
 from estinel_assets.solarday import query_window_utc, solar_day
 from estinel_assets.stac.bands import Provider
@@ -91,8 +92,7 @@ class SiteImagery:
     @property
     def retry(self) -> RetryRule:
         """When a failed day is tried again."""
-        at = self.settings.outcomes
-        return RetryRule(at.max_attempts, at.backoff_s, at.backoff_max_s)
+        return RetryRule.from_settings(self.settings.outcomes)
 
     def search(self, source: SceneSource, first_day: date) -> Refreshed:
         """Ask the source for the site's scenes and merge them into its table.

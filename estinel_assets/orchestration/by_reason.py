@@ -14,7 +14,8 @@ from heapq import nsmallest
 import dagster as dg
 
 from estinel_assets.orchestration.failures import faults_failure
-from estinel_assets.outcomes.book import OutcomeBook, ProductOutcomes
+from estinel_assets.orchestration.resources import open_book
+from estinel_assets.outcomes.book import ProductOutcomes
 from estinel_assets.outcomes.ledger import Entry, Selection
 from estinel_assets.outcomes.paths import Key, encode_key
 from estinel_assets.outcomes.reason import parse_reason
@@ -50,7 +51,6 @@ def raise_on_faults(
         raise faults_failure(spec.product, what, faults, metadata, key=key)
 
 
-OpenBook = Callable[[dg.AssetExecutionContext], OutcomeBook]
 Reprocess = Callable[[dg.AssetExecutionContext, Sequence[Key]], Mapping[Key, str]]
 """Makes keys again, logs their materializations, and returns the reason of each afterwards."""
 
@@ -80,7 +80,6 @@ def by_reason_asset(
     owners: Sequence[str],
     code_version: str,
     resource_keys: set[str],
-    open_book: OpenBook,
     reprocess: Reprocess,
 ) -> dg.AssetsDefinition:
     """Make the by-reason asset of a product line.
@@ -90,8 +89,7 @@ def by_reason_asset(
         upstream: the asset whose partitions are made again.
         owners: as for every asset.
         code_version: of the product line.
-        resource_keys: what `open_book` and `reprocess` need.
-        open_book: opens the product line's outcomes.
+        resource_keys: what `reprocess` needs; `settings` and `store` are there anyway.
         reprocess: makes keys again; does not raise for what becomes of them.
     """
 
@@ -104,7 +102,7 @@ def by_reason_asset(
         io_manager_key="json",
         partitions_def=by_reason_partitions(spec),
         deps=[dg.AssetDep(upstream, partition_mapping=dg.AllPartitionMapping())],
-        required_resource_keys=resource_keys,
+        required_resource_keys={"settings", "store", *resource_keys},
         description=(
             f"Reprocesses whatever of {spec.product} stands under a status and reason when its "
             "run starts, and says where each one went."
@@ -113,7 +111,8 @@ def by_reason_asset(
     def by_reason(context: dg.AssetExecutionContext) -> dict[str, object]:
         status, _, reason = context.partition_key.partition(":")
         selection = Selection(status=status == "true", reasons=frozenset({reason}))
-        ledger = open_book(context).ledger
+        resources = context.resources
+        ledger = open_book(spec, resources.settings, resources.store).ledger
         standing = list(ledger.entries(selection))
         chosen = oldest_keys(standing, MOST_KEYS)
         stopped: dg.Failure | None = None

@@ -14,7 +14,7 @@ from estinel_assets.errors import BadInputError
 from estinel_assets.orchestration.exchanged_partitions import of_input, step_of
 from estinel_assets.orchestration.failures import translated
 from estinel_assets.orchestration.io_managers import ALLOW_MISSING
-from estinel_assets.orchestration.resources import SettingsResource, StoreResource
+from estinel_assets.orchestration.resources import SettingsResource, StoreResource, open_book
 from estinel_assets.outcomes.book import OutcomeBook, ProductOutcomes
 from estinel_assets.outcomes.record import Outcome
 
@@ -84,9 +84,6 @@ def outcome_io_manager(spec: ProductOutcomes) -> dg.IOManagerDefinition:
     def manager(context: dg.InitResourceContext) -> OutcomeIOManager:
         settings: SettingsResource = context.resources.settings
         store: StoreResource = context.resources.store
-        return OutcomeIOManager(
-            spec,
-            lambda: OutcomeBook.from_settings(store.open(), spec, settings.load().outcomes),
-        )
+        return OutcomeIOManager(spec, lambda: open_book(spec, settings, store))
 
     return manager

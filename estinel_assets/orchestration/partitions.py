@@ -13,6 +13,9 @@ SITES = dg.DynamicPartitionsDefinition(name="sites")
 COLLECTIONS = dg.DynamicPartitionsDefinition(name="collections")
 """One partition a CMR collection, named by its concept id."""
 
+PUBLICATIONS = dg.DynamicPartitionsDefinition(name="publications")
+"""One partition a publication, named by its id."""
+
 ADD_AT_ONCE = 500
 """Partition keys a call: SQLite refuses statements with very many variables."""
 

@@ -10,6 +10,7 @@ from botocore.exceptions import BotoCoreError
 from dagster_aws.s3 import S3Resource
 
 from estinel_assets.errors import BadInputError
+from estinel_assets.outcomes.book import OutcomeBook, ProductOutcomes
 from estinel_assets.settings import Settings, load_settings
 from estinel_assets.storage.opening import open_store
 from estinel_assets.storage.port import ObjectStore
@@ -17,7 +18,6 @@ from estinel_assets.transport import RequestsTransport, RetryPolicy
 
 if TYPE_CHECKING:
     from estinel_assets.raster.reader import RasterReader
-    from estinel_assets.stac.bands import Provider
     from estinel_assets.stac.search import SceneSource
     from estinel_assets.stac.signing import HrefSigner
 
@@ -71,6 +71,17 @@ class StoreResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         )
 
 
+def open_book(
+    spec: ProductOutcomes, settings: SettingsResource, store: StoreResource
+) -> OutcomeBook:
+    """A product line's outcomes, in the store of the settings.
+
+    Raises:
+        BadInputError: a setting is unusable.
+    """
+    return OutcomeBook.from_settings(store.open(), spec, settings.load().outcomes)
+
+
 @lru_cache(maxsize=8)
 def _boto3_session(
     profile: str | None,
@@ -99,12 +110,6 @@ class ScenesResource(dg.ConfigurableResource):  # type: ignore[type-arg]
     """
 
     settings: dg.ResourceDependency[SettingsResource]
-
-    def provider(self) -> "Provider":
-        """Who offers the scenes."""
-        from estinel_assets.stac.bands import Provider
-
-        return Provider(self.settings.load().stac.provider)
 
     def open_source(self) -> "SceneSource":
         """The STAC API that the settings name; nothing is asked yet."""

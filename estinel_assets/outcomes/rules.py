@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import Self
 
 from estinel_assets.outcomes.index import IndexRow
 from estinel_assets.outcomes.reason import Reason, parse_reason
+from estinel_assets.outcomes.record import Outcome
+from estinel_assets.settings import OutcomeSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,11 @@ class RetryRule:
     """Pause after the first attempt, in seconds; doubled after each further one."""
     backoff_max_s: float
     """Longest pause, in seconds."""
+
+    @classmethod
+    def from_settings(cls, at: OutcomeSettings) -> Self:
+        """The rule of the settings."""
+        return cls(at.max_attempts, at.backoff_s, at.backoff_max_s)
 
     def pause(self, attempts: int) -> timedelta:
         """How long to wait after so many attempts."""
@@ -47,7 +55,7 @@ def is_due(row: IndexRow, now: datetime, retry: RetryRule) -> bool:
     return row.finished_at + retry.pause(row.attempts) <= now
 
 
-def next_attempt(row: IndexRow | None, inputs: str) -> int:
+def next_attempt(row: IndexRow | Outcome | None, inputs: str) -> int:
     """The number of the attempt that would come now, from 1.
 
     Args:

@@ -27,12 +27,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from threading import Event, Lock, Thread
 from types import TracebackType
 from typing import Self
 from uuid import uuid4
 
+from estinel_assets.clock import utc_now
 from estinel_assets.errors import (
     AlreadyExistsError,
     ChangedError,
@@ -57,11 +58,6 @@ _ROUNDS = 20
 """Tries against other takers before giving up; each lost one means that another won."""
 _UNANSWERED = 3
 """Writes of one hold that may get no answer before giving up."""
-
-
-def utc_now() -> datetime:
-    """The wall clock."""
-    return datetime.now(UTC)
 
 
 def elapsed_s() -> float:

@@ -5,15 +5,16 @@ from typing import Self
 
 import httpx
 
-from estinel_assets.errors import BadInputError, PermanentError, SourceFault, public_url
+from estinel_assets.errors import public_url
 from estinel_assets.settings import TransportSettings
 from estinel_assets.transport.policy import (
     AnswerTimeoutError,
     ConnectionLostError,
     HttpStatusError,
     RetryPolicy,
+    in_circles,
     root_cause,
-    server_message,
+    unusable,
 )
 
 QueryParameters = Mapping[str, str | int | Sequence[str]]
@@ -93,7 +94,7 @@ class HttpxTransport:
                 method, url, params=params, headers=headers, json=json
             )
         except (httpx.InvalidURL, TypeError, ValueError) as error:
-            raise _unusable(what, error) from None
+            raise unusable(what, error) from None
 
         def one_try(remaining_s: float) -> httpx.Response:
             if on_try is not None:
@@ -125,21 +126,11 @@ class HttpxTransport:
             answer = "whole answer" if begun else "answer"
             raise AnswerTimeoutError(f"no {answer} within {timeout_s:g} s") from None
         except httpx.TooManyRedirects:
-            raise PermanentError(
-                SourceFault.UNAVAILABLE, f"{what} failed: the server redirects in circles"
-            ) from None
+            raise in_circles(what) from None
         except (httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.InvalidURL) as error:
-            raise _unusable(what, error) from None
+            raise unusable(what, error) from None
         except (httpx.TransportError, httpx.DecodingError) as error:
             raise ConnectionLostError(f"the connection failed: {root_cause(error)}") from None
         if not 200 <= response.status_code < 300:
-            raise HttpStatusError(
-                response.status_code,
-                response.headers.get("Retry-After"),
-                server_message(response.text, response.headers.get("Content-Type", "")),
-            )
+            raise HttpStatusError.of(response)
         return response
-
-
-def _unusable(what: str, error: Exception) -> BadInputError:
-    return BadInputError(f"{what} cannot be requested ({type(error).__name__}): check the address")

@@ -11,15 +11,17 @@ import math
 import random
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
 from tenacity import RetryCallState, Retrying, retry_if_exception
 
+from estinel_assets.clock import utc_now
 from estinel_assets.errors import (
+    BadInputError,
     EstinelError,
     PermanentError,
     RetryableError,
@@ -38,6 +40,22 @@ _FORBIDDEN = frozenset({401, 403})
 _ABSENT = frozenset({404, 410})
 _MESSAGE_LENGTH = 200
 _SHORTEST_TRY_S = 0.01
+
+
+class Answer(Protocol):
+    """An answer as httpx and requests both have it."""
+
+    @property
+    def status_code(self) -> int:
+        """The HTTP status."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """By name, in any case."""
+
+    @property
+    def text(self) -> str:
+        """The body."""
 
 
 class TryError(EstinelError):
@@ -62,6 +80,12 @@ class HttpStatusError(TryError):
         self.status = status
         self.retry_after = retry_after
 
+    @classmethod
+    def of(cls, answer: Answer) -> Self:
+        """The error that an answer stands for."""
+        message = server_message(answer.text, answer.headers.get("Content-Type", ""))
+        return cls(answer.status_code, answer.headers.get("Retry-After"), message)
+
     @property
     def transient(self) -> bool:
         """True for 408, 429 and every 5xx."""
@@ -78,10 +102,6 @@ class AnswerTimeoutError(TryError):
 
 class CorruptAnswerError(TryError):
     """The answer came, and is not what was asked for: half a document, or a page for people."""
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +125,7 @@ class RetryPolicy:
     """Waits so many seconds."""
     clock: Callable[[], float] = field(default=time.monotonic, repr=False)
     """Seconds on a clock that never goes back."""
-    now: Callable[[], datetime] = field(default=_utc_now, repr=False)
+    now: Callable[[], datetime] = field(default=utc_now, repr=False)
     """The date and time, timezone-aware; only a `Retry-After` that is a date needs it."""
     uniform: Callable[[], float] = field(default=random.random, repr=False)
     """A number from [0, 1)."""
@@ -241,6 +261,17 @@ def _verdict(error: TryError, *, what: str, signed: bool, tries: int) -> UnitErr
     if error.status in _ABSENT:
         return PermanentError(SourceFault.NOT_FOUND, text)
     return PermanentError(SourceFault.UNAVAILABLE, text)
+
+
+def in_circles(what: str) -> PermanentError:
+    """The error of a request whose redirects do not end."""
+    text = f"{what} failed: the server redirects in circles"
+    return PermanentError(SourceFault.UNAVAILABLE, text)
+
+
+def unusable(what: str, error: Exception) -> BadInputError:
+    """The error of an address that a library refuses; its own one may show the query."""
+    return BadInputError(f"{what} cannot be requested ({type(error).__name__}): check the address")
 
 
 def root_cause(error: BaseException) -> str:

@@ -7,15 +7,16 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import ReadTimeoutError
 
-from estinel_assets.errors import BadInputError, PermanentError, SourceFault, public_url
+from estinel_assets.errors import public_url
 from estinel_assets.settings import TransportSettings
 from estinel_assets.transport.policy import (
     AnswerTimeoutError,
     ConnectionLostError,
     HttpStatusError,
     RetryPolicy,
+    in_circles,
     root_cause,
-    server_message,
+    unusable,
 )
 
 
@@ -101,9 +102,7 @@ class RequestsTransport:
         except requests.exceptions.Timeout:
             raise AnswerTimeoutError(f"no answer within {timeout_s:g} s") from None
         except requests.exceptions.TooManyRedirects:
-            raise PermanentError(
-                SourceFault.UNAVAILABLE, f"{what} failed: the server redirects in circles"
-            ) from None
+            raise in_circles(what) from None
         except (
             requests.exceptions.ConnectionError,
             requests.exceptions.ChunkedEncodingError,
@@ -114,13 +113,7 @@ class RequestsTransport:
             raise ConnectionLostError(f"the connection failed: {root_cause(error)}") from None
         except (requests.exceptions.RequestException, ValueError) as error:
             # What is left are addresses that requests cannot use.
-            raise BadInputError(
-                f"{what} cannot be requested ({type(error).__name__}): check the address"
-            ) from None
+            raise unusable(what, error) from None
         if not 200 <= response.status_code < 300:
-            raise HttpStatusError(
-                response.status_code,
-                response.headers.get("Retry-After"),
-                server_message(response.text, response.headers.get("Content-Type", "")),
-            )
+            raise HttpStatusError.of(response)
         return response

@@ -2,7 +2,6 @@
 
 import json
 import logging
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -29,6 +28,7 @@ from estinel_assets.orchestration.failures import faults_failure, translated
 from estinel_assets.orchestration.resources import SettingsResource
 from estinel_assets.settings import AlertSettings, Settings, TransportSettings
 from tests.support.imagery import quiet_dagster
+from tests.support.serving import serving
 
 pytestmark = quiet_dagster
 
@@ -77,15 +77,9 @@ def receiving() -> Iterator[Receiver]:
             """Stay silent."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    receiver.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    receiver.port = server.server_port
+    with serving(server):
         yield receiver
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @pytest.fixture

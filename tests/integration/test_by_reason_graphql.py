@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
@@ -14,9 +15,13 @@ from estinel_assets.imagery.site_id import site_id
 from estinel_assets.orchestration.by_reason import MOST_KEYS, by_reason_asset
 from estinel_assets.orchestration.failures import failure
 from estinel_assets.orchestration.io_managers import JsonIOManager
+from estinel_assets.orchestration.resources import SettingsResource
 from estinel_assets.outcomes.book import OutcomeBook, ProductOutcomes
 from estinel_assets.outcomes.paths import Key, encode_key
+from estinel_assets.settings import OutcomeSettings
 from estinel_assets.storage.opening import open_store
+from estinel_assets.storage.port import ObjectStore
+from tests.support.backfills import backfill, report, statuses
 from tests.support.daemon import RunningDagster, running_dagster
 from tests.support.dagster_store import on_folder
 from tests.support.imagery import (
@@ -35,28 +40,7 @@ pytestmark = quiet_dagster
 KINGSTON = 'Kingston,147.3300,-42.8850,10,400,300,"tasmania"'
 SITES = [site_id("Hobart"), site_id("Kingston")]
 CORRUPT, ABSENT = "2024-12-03", "2024-12-05"
-LAUNCH = """
-mutation ($params: LaunchBackfillParams!) {
-  launchPartitionBackfill(backfillParams: $params) {
-    __typename
-    ... on LaunchBackfillSuccess { backfillId }
-    ... on PythonError { message }
-  }
-}"""
-BACKFILL = """
-query ($id: String!) {
-  partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status } }
-}"""
-PARTITIONS = """
-query {
-  assetNodeOrError(assetKey: {path: ["imagery_by_reason"]}) {
-    ... on AssetNode {
-      assetPartitionStatuses {
-        ... on DefaultPartitionStatuses { materializedPartitions failedPartitions }
-      }
-    }
-  }
-}"""
+BY_REASON = "imagery_by_reason"
 
 
 def own_scenes(base: Path, folder: Path) -> list[Item]:
@@ -112,42 +96,12 @@ def touched(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> set[str]
     return {key.removeprefix("outcomes/imagery/") for key in before if before[key] != after[key]}
 
 
-def backfill(running: RunningDagster, partition: str) -> dg.RunRecord:
-    """Launch a backfill of one partition as the UI does, and wait for its run."""
-    params = {
-        "assetSelection": [{"path": ["imagery_by_reason"]}],
-        "partitionNames": [partition],
-    }
-    launched = running.graphql(LAUNCH, params=params)["launchPartitionBackfill"]
-    assert launched["__typename"] == "LaunchBackfillSuccess", launched
-
-    def ended() -> bool:
-        found = running.graphql(BACKFILL, id=launched["backfillId"])
-        status = found["partitionBackfillOrError"]["status"]
-        assert status not in {"FAILED", "CANCELED"}
-        return str(status).startswith("COMPLETED")
-
-    running.until(ended, "the end of the backfill")
-    tags = {"dagster/backfill": launched["backfillId"]}
-    (record,) = running.instance.get_run_records(dg.RunsFilter(tags=tags))
-    return record
-
-
-def report(instance: dg.DagsterInstance, run_id: str) -> dict[str, object]:
-    """What the asset's observation of a run says."""
-    logs = instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_OBSERVATION)
-    ((_, event),) = [(entry, entry.dagster_event) for entry in logs]
-    assert event is not None
-    metadata = event.asset_observation_data.asset_observation.metadata
-    return {name: value.value for name, value in metadata.items()}
-
-
 def test_a_backfill_from_the_ui_makes_exactly_the_keys_of_the_reason(spoilt, running):
     world, corrupt = spoilt
     keys = {f"{site}/{CORRUPT}" for site in SITES}
     before = records(world)
 
-    red = backfill(running, "false:source_corrupt")
+    red = backfill(running, BY_REASON, "false:source_corrupt")
 
     assert red.dagster_run.status is dg.DagsterRunStatus.FAILURE
     after = records(world)
@@ -155,30 +109,26 @@ def test_a_backfill_from_the_ui_makes_exactly_the_keys_of_the_reason(spoilt, run
     assert {json.loads(after[f"outcomes/imagery/{key}"])["run_id"] for key in keys} == {
         red.dagster_run.run_id
     }
-    assert report(running.instance, red.dagster_run.run_id) == {
+    assert report(running.instance, red.dagster_run.run_id, BY_REASON) == {
         "reprocessed": 2,
         "left_for_another_run": 0,
         "now_source_corrupt": 2,
         "reasons_now": dict.fromkeys(keys, "source_corrupt"),
     }
-    statuses = running.graphql(PARTITIONS)["assetNodeOrError"]["assetPartitionStatuses"]
-    assert statuses == {
-        "materializedPartitions": [],
-        "failedPartitions": ["false:source_corrupt"],
-    }
+    shown = statuses(running, BY_REASON)
+    assert shown["failed"] == {"false:source_corrupt"}
+    assert "materialized" not in shown
 
     corrupt.write_bytes(corrupt.with_suffix(".whole").read_bytes())
-    green = backfill(running, "false:source_corrupt")
+    green = backfill(running, BY_REASON, "false:source_corrupt")
 
     assert green.dagster_run.status is dg.DagsterRunStatus.SUCCESS
     repaired = records(world)
     assert touched(after, repaired) == keys
-    assert report(running.instance, green.dagster_run.run_id)["now_none"] == 2
-    statuses = running.graphql(PARTITIONS)["assetNodeOrError"]["assetPartitionStatuses"]
-    assert statuses == {
-        "materializedPartitions": ["false:source_corrupt"],
-        "failedPartitions": [],
-    }
+    assert report(running.instance, green.dagster_run.run_id, BY_REASON)["now_none"] == 2
+    shown = statuses(running, BY_REASON)
+    assert shown["materialized"] == {"false:source_corrupt"}
+    assert "failed" not in shown
     for site in SITES:
         listed = {image["date"]: image for image in world.fragment(site)["images"]}
         assert CORRUPT in listed
@@ -190,7 +140,7 @@ def by_reason(world: ImageryWorld, partition: str) -> dg.ExecuteInProcessResult:
     job = world.definitions().resolve_implicit_global_asset_job_def()
     return job.execute_in_process(
         instance=world.instance,
-        asset_selection=[dg.AssetKey("imagery_by_reason")],
+        asset_selection=[dg.AssetKey(BY_REASON)],
         partition_key=partition,
         raise_on_error=False,
         run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
@@ -205,7 +155,7 @@ def test_a_reason_under_which_nothing_stands_is_green(tmp_path, tmp_path_factory
         ran = by_reason(world, "false:source_timeout")
 
         assert ran.success
-        assert report(world.instance, ran.run_id) == {
+        assert report(world.instance, ran.run_id, BY_REASON) == {
             "reprocessed": 0,
             "left_for_another_run": 0,
             "reasons_now": {},
@@ -230,7 +180,7 @@ def test_a_site_that_is_gone_does_not_keep_others_from_their_turn(tmp_path, tmp_
         assert not ran.success
         assert world.outcomes(gone)[ABSENT].run_id == former[gone]
         assert world.outcomes(left)[ABSENT].run_id == ran.run_id
-        assert report(world.instance, ran.run_id)["reasons_now"] == {
+        assert report(world.instance, ran.run_id, BY_REASON)["reasons_now"] == {
             f"{site}/{ABSENT}": "source_not_found" for site in SITES
         }
         (failed,) = [event for event in ran.all_events if event.is_step_failure]
@@ -241,11 +191,22 @@ def test_a_site_that_is_gone_does_not_keep_others_from_their_turn(tmp_path, tmp_
 CAKES = ProductOutcomes(product="cake", reasons=CakeReason, partition_depth=1)
 
 
+@dataclass
+class Shelf:
+    """A store in memory, where a run looks for its store."""
+
+    kept: ObjectStore
+
+    def open(self) -> ObjectStore:
+        return self.kept
+
+
 class Bakery:
     """A made-up product line of 520 cold cakes and one flat one."""
 
     def __init__(self, *, stops: bool = False, stays_cold: bool = False) -> None:
-        self.book = OutcomeBook(open_store("memory://"), CAKES, prefix="outcomes", lease_ttl_s=60)
+        self.shelf = Shelf(open_store("memory://"))
+        self.book = OutcomeBook.from_settings(self.shelf.kept, CAKES, OutcomeSettings())
         self.asked: list[Key] = []
         self.stops = stops
         self.minutes = count(5)
@@ -260,7 +221,6 @@ class Bakery:
             owners=["team:bakery"],
             code_version="1",
             resource_keys=set(),
-            open_book=lambda _: self.book,
             reprocess=self.bake,
         )
 
@@ -280,7 +240,11 @@ class Bakery:
             [self.asset()],
             partition_key="false:oven_cold",
             instance=instance,
-            resources={"json": JsonIOManager(store=store)},
+            resources={
+                "json": JsonIOManager(store=store),
+                "settings": SettingsResource(),
+                "store": self.shelf,
+            },
             raise_on_error=False,
             run_config={"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}},
         )
@@ -293,7 +257,7 @@ def test_more_keys_than_a_run_takes_are_left_for_another(tmp_path, monkeypatch):
 
         assert first.success
         assert bakery.asked == [("shop", f"{n:04d}") for n in range(MOST_KEYS)]
-        said = report(instance, first.run_id)
+        said = report(instance, first.run_id, "cake_by_reason")
         assert (said["reprocessed"], said["left_for_another_run"]) == (500, 20)
         assert said["now_none"] == 500
 
@@ -301,7 +265,7 @@ def test_more_keys_than_a_run_takes_are_left_for_another(tmp_path, monkeypatch):
 
         assert second.success
         assert bakery.asked[MOST_KEYS:] == [("shop", f"{n:04d}") for n in range(500, 520)]
-        said = report(instance, second.run_id)
+        said = report(instance, second.run_id, "cake_by_reason")
         assert (said["reprocessed"], said["left_for_another_run"]) == (20, 0)
 
 
@@ -314,7 +278,7 @@ def test_what_fails_again_lets_the_others_go_first(tmp_path, monkeypatch):
             bakery.asked.clear()
             ran = bakery.run(store, instance)
             assert not ran.success
-            assert report(instance, ran.run_id)["left_for_another_run"] == 20
+            assert report(instance, ran.run_id, "cake_by_reason")["left_for_another_run"] == 20
             asked.append(list(bakery.asked))
 
     first, second, third = asked
@@ -331,7 +295,7 @@ def test_what_was_made_before_a_stop_is_reported(tmp_path, monkeypatch):
         ran = bakery.run(store, instance)
 
         assert not ran.success
-        said = report(instance, ran.run_id)
+        said = report(instance, ran.run_id, "cake_by_reason")
         assert (said["now_none"], said["now_oven_cold"]) == (3, 497)
         reasons = said["reasons_now"]
         assert isinstance(reasons, dict)

@@ -334,7 +334,7 @@ def test_a_collection_that_nobody_knows_gets_neither_result_nor_partition(
     before = checked.records(), checked.partitions()
 
     ran = checked.run(
-        "check_collections", config={"ops": {"reprocess_keys": {"config": {"keys": [key]}}}}
+        "check_collections", config={"ops": {"work_on_keys": {"config": {"keys": [key]}}}}
     )
 
     assert not ran.success

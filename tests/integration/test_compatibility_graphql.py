@@ -13,6 +13,7 @@ import pytest
 from estinel_assets.compatibility.sensors import new_collections_sensor, retry_collections_sensor
 from estinel_assets.orchestration.in_process import run_job
 from estinel_assets.orchestration.runs import SENSOR_TAG
+from tests.support.backfills import backfill, report, statuses
 from tests.support.compatibility import CompatibilityWorld, compatibility_world, quiet_dagster
 from tests.support.daemon import RunningDagster, running_dagster
 
@@ -35,32 +36,9 @@ REASONS = {
     "C6-DEMO": "cant_open_file",
 }
 BROKEN = {key for key, reason in REASONS.items() if reason == "cant_open_file"}
+BY_REASON = "compatibility_by_reason"
 PARTITION = "false:cant_open_file"
 SUCCESS, FAILURE = dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE
-LAUNCH = """
-mutation ($params: LaunchBackfillParams!) {
-  launchPartitionBackfill(backfillParams: $params) {
-    __typename
-    ... on LaunchBackfillSuccess { backfillId }
-    ... on PythonError { message }
-  }
-}"""
-BACKFILL = """
-query ($id: String!) {
-  partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status } }
-}"""
-PARTITIONS = """
-query ($asset: AssetKeyInput!) {
-  assetNodeOrError(assetKey: $asset) {
-    ... on AssetNode {
-      assetPartitionStatuses {
-        ... on DefaultPartitionStatuses {
-          materializedPartitions failedPartitions unmaterializedPartitions materializingPartitions
-        }
-      }
-    }
-  }
-}"""
 EVENTS = """
 query ($asset: AssetKeyInput!, $partition: String!) {
   assetNodeOrError(assetKey: $asset) {
@@ -92,19 +70,9 @@ def running(world: CompatibilityWorld) -> Iterator[RunningDagster]:
         yield dagster
 
 
-def statuses(running: RunningDagster, asset: str) -> dict[str, set[str]]:
-    """The partitions of an asset by what the UI shows of them."""
-    found = running.graphql(PARTITIONS, asset={"path": [asset]})["assetNodeOrError"]
-    return {
-        name.removesuffix("Partitions"): set(keys)
-        for name, keys in found["assetPartitionStatuses"].items()
-        if keys
-    }
-
-
 def keys_of(record: dg.RunRecord) -> list[str]:
     config: Any = record.dagster_run.run_config
-    keys: list[str] = config["ops"]["reprocess_keys"]["config"]["keys"]
+    keys: list[str] = config["ops"]["work_on_keys"]["config"]["keys"]
     return keys
 
 
@@ -154,38 +122,6 @@ def test_the_other_sensor_tries_again_once_what_is_due(
     world.configure(outcomes={"backoff_s": 3600})
 
 
-def backfill(running: RunningDagster) -> dg.RunRecord:
-    """Launch a backfill of the reason as the UI does, and wait for its run."""
-    params = {
-        "assetSelection": [{"path": ["compatibility_by_reason"]}],
-        "partitionNames": [PARTITION],
-    }
-    launched = running.graphql(LAUNCH, params=params)["launchPartitionBackfill"]
-    assert launched["__typename"] == "LaunchBackfillSuccess", launched
-
-    def ended() -> bool:
-        found = running.graphql(BACKFILL, id=launched["backfillId"])
-        status = found["partitionBackfillOrError"]["status"]
-        assert status not in {"FAILED", "CANCELED"}
-        return str(status).startswith("COMPLETED")
-
-    running.until(ended, "the end of the backfill")
-    tags = {"dagster/backfill": launched["backfillId"]}
-    (record,) = running.instance.get_run_records(dg.RunsFilter(tags=tags))
-    return record
-
-
-def report(instance: dg.DagsterInstance, run_id: str) -> dict[str, object]:
-    """What the by-reason asset's observation of a run says."""
-    for entry in instance.all_logs(run_id, of_type=dg.DagsterEventType.ASSET_OBSERVATION):
-        assert entry.dagster_event is not None
-        observed = entry.dagster_event.asset_observation_data.asset_observation
-        if observed.asset_key == dg.AssetKey("compatibility_by_reason"):
-            assert observed.partition == PARTITION
-            return {name: value.value for name, value in observed.metadata.items()}
-    raise AssertionError("it was not reported")
-
-
 def test_a_backfill_from_the_ui_checks_exactly_what_stands_under_the_reason(
     world: CompatibilityWorld, running: RunningDagster
 ) -> None:
@@ -194,7 +130,7 @@ def test_a_backfill_from_the_ui_checks_exactly_what_stands_under_the_reason(
     world.repair("C3-DEMO", "broken")
     world.cmr.forget()
 
-    red = backfill(running)
+    red = backfill(running, BY_REASON, PARTITION)
 
     assert red.dagster_run.status is FAILURE
     assert world.cmr.described == dict.fromkeys(under, 1)
@@ -203,14 +139,14 @@ def test_a_backfill_from_the_ui_checks_exactly_what_stands_under_the_reason(
     assert {key for key in before if before[key] != after[key]} == under
     outcomes = world.outcomes()
     assert {outcomes[key].run_id for key in under} == {red.dagster_run.run_id}
-    assert report(running.instance, red.dagster_run.run_id) == {
+    assert report(running.instance, red.dagster_run.run_id, BY_REASON) == {
         "reprocessed": 2,
         "left_for_another_run": 0,
         "now_none": 1,
         "now_cant_open_file": 1,
         "reasons_now": {"C3-DEMO": "none", "C4-DEMO": "cant_open_file"},
     }
-    assert statuses(running, "compatibility_by_reason")["failed"] == {PARTITION}
+    assert statuses(running, BY_REASON)["failed"] == {PARTITION}
     assert statuses(running, "compatibility_results") == {
         "materialized": set(KINDS) - {"C4-DEMO"},
         "failed": {"C4-DEMO"},
@@ -241,18 +177,18 @@ def test_when_all_are_repaired_the_backfill_is_green(
         world.repair(key, KINDS[key])
     world.cmr.forget()
 
-    green = backfill(running)
+    green = backfill(running, BY_REASON, PARTITION)
 
     assert green.dagster_run.status is SUCCESS
     assert under
     assert world.cmr.described == dict.fromkeys(under, 1)
     after = world.records()
     assert {key for key in before if before[key] != after[key]} == under
-    assert report(running.instance, green.dagster_run.run_id) == {
+    assert report(running.instance, green.dagster_run.run_id, BY_REASON) == {
         "reprocessed": len(under),
         "left_for_another_run": 0,
         "now_none": len(under),
         "reasons_now": dict.fromkeys(under, "none"),
     }
-    assert statuses(running, "compatibility_by_reason")["materialized"] == {PARTITION}
+    assert statuses(running, BY_REASON)["materialized"] == {PARTITION}
     assert statuses(running, "compatibility_results") == {"materialized": set(KINDS)}

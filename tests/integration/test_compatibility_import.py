@@ -20,24 +20,11 @@ from estinel_assets.storage.port import ObjectStore
 from estinel_assets.storage.tables import table_bytes
 from tests.support.cli import Outcome as Ended
 from tests.support.cli import estinel
+from tests.support.published_counts import REASONS, TABLE
 from tests.support.published_results import flat, open_book, parquet, result_path, row
 from tests.support.real import real_data
 from tests.support.s3 import S3Access, s3_server
 
-BY_REASON = {
-    "unsupported_format": 6073,
-    "no_xy_dimensions": 1349,
-    "group_structure": 1208,
-    "none": 719,
-    "no_granule_found": 312,
-    "cant_open_file": 132,
-    "timeout": 119,
-    "forbidden": 74,
-    "decode_error": 25,
-    "unrecorded": 24,
-    "group_not_aligned_with_parents": 11,
-    "failed_to_extract_url": 1,
-}
 SAMPLE = 1500
 
 
@@ -55,7 +42,7 @@ class Filled:
 
 
 def real_table() -> Path:
-    return real_data("cmr/tiling_results-11-24-2025.parquet")
+    return real_data(TABLE)
 
 
 @pytest.fixture(scope="module")
@@ -91,9 +78,9 @@ def export(store: ObjectStore) -> pa.Table:
 
 
 def test_every_result_is_imported(local: Filled) -> None:
-    assert local.imported == Imported(10_047, 10_047, 0, 0, BY_REASON)
+    assert local.imported == Imported(10_047, 10_047, 0, 0, REASONS)
     again = import_results(open_book(local.store), find_results(str(real_table()), open_store))
-    assert again == Imported(10_047, 0, 10_047, 0, BY_REASON)
+    assert again == Imported(10_047, 0, 10_047, 0, REASONS)
 
 
 def test_the_export_equals_the_input_row_by_row(local: Filled) -> None:
@@ -101,14 +88,14 @@ def test_the_export_equals_the_input_row_by_row(local: Filled) -> None:
     assert ours.schema.equals(theirs.schema, check_metadata=True)
     assert ours.equals(theirs)
     pd.testing.assert_frame_equal(ours.to_pandas(), theirs.to_pandas(), check_exact=True)
-    assert counts(reasons_of(ours)) == BY_REASON
+    assert counts(reasons_of(ours)) == REASONS
 
 
 def test_the_command_counts_by_reason(local: Filled) -> None:
     document = local.ask("outcomes", "count", "--product", "compatibility", "--json").document
     assert document["total"] == 10_047
     assert document["by_status"] == {"true": 719, "false": 9328}
-    assert document["by_reason"] == BY_REASON
+    assert document["by_reason"] == REASONS
 
 
 def test_the_command_lists_what_a_reason_selects(local: Filled) -> None:
@@ -189,7 +176,7 @@ def test_a_part_of_the_table_on_s3(s3: S3Access, tmp_path: Path) -> None:
 @pytest.mark.soak
 def test_the_whole_table_on_s3(s3: S3Access) -> None:
     filled = s3_filled(s3, "whole", real_table())
-    assert filled.imported == Imported(10_047, 10_047, 0, 0, BY_REASON)
+    assert filled.imported == Imported(10_047, 10_047, 0, 0, REASONS)
     planned = filled.ask(
         "reprocess", "-p", "compatibility", "-r", "cant_open_file", "--dry-run", "--json"
     )

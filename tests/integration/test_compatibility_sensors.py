@@ -65,7 +65,7 @@ def asked(ticked: Any) -> list[str]:
     assert request.partition_key is None
     assert not TIME.search(request.run_key)
     assert request.run_key.startswith(request.tags[CONTENT_TAG])
-    keys: list[str] = request.run_config["ops"]["reprocess_keys"]["config"]["keys"]
+    keys: list[str] = request.run_config["ops"]["work_on_keys"]["config"]["keys"]
     return keys
 
 

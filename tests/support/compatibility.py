@@ -32,8 +32,8 @@ from estinel_assets.demo.cmr_app import LocalCmrApp
 from estinel_assets.demo.cmr_files import respond
 from estinel_assets.demo.cmr_items import collection_item, granule_item
 from estinel_assets.orchestration.in_process import JobRun, open_instance, run_job
+from estinel_assets.orchestration.keys_job import run_config
 from estinel_assets.orchestration.partitions import COLLECTIONS
-from estinel_assets.orchestration.reprocess_job import run_config
 from estinel_assets.outcomes.record import Outcome
 from estinel_assets.settings import Settings, load_settings
 from estinel_assets.storage.opening import open_store

@@ -20,7 +20,7 @@ from dagster_aws.s3 import S3Resource
 from estinel_assets.build import build_definitions
 from estinel_assets.compatibility.opening_checks import PRELOADED
 from estinel_assets.orchestration.in_process import run_job
-from estinel_assets.orchestration.reprocess_job import run_config
+from estinel_assets.orchestration.keys_job import run_config
 from estinel_assets.orchestration.resources import SettingsResource, StoreResource
 from estinel_assets.settings import load_settings
 from estinel_assets.storage.opening import open_store

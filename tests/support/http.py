@@ -19,13 +19,14 @@ import socket
 import struct
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 from urllib.parse import quote, unquote, urlsplit
+
+from tests.support.serving import serving
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,33 +74,21 @@ class RangeServer:
         self._connections: set[socket.socket] = set()
         self._closing = threading.Event()
         self._server: _Server | None = None
-        self._thread: threading.Thread | None = None
+        self._stack = ExitStack()
 
     def __enter__(self) -> Self:
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.owner = self
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        )
-        self._thread.start()
+        self._stack.enter_context(serving(self._server))
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        assert self._server is not None
-        assert self._thread is not None
+    def __exit__(self, *_: object) -> None:
         self._closing.set()
-        self._server.shutdown()
         with self._lock:
             connections = list(self._connections)
         for connection in connections:  # clients that keep theirs alive must not keep us waiting
             _hang_up(connection)
-        self._server.server_close()
-        self._thread.join()
+        self._stack.close()
 
     @property
     def port(self) -> int:

@@ -5,13 +5,14 @@ The archive is `127.0.0.1`, the login `localhost`: two hosts as far as cookies a
 
 import base64
 import json
-import threading
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
+
+from tests.support.serving import serving
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class LoginServer:
     """Without cookies the login leads nowhere."""
     seen: list[Seen] = field(default_factory=list)
     _server: ThreadingHTTPServer | None = None
-    _thread: threading.Thread | None = None
+    _stack: ExitStack = field(default_factory=ExitStack)
 
     def __enter__(self) -> Self:
         world = self
@@ -50,23 +51,11 @@ class LoginServer:
                 """Stay silent."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True
-        )
-        self._thread.start()
+        self._stack.enter_context(serving(self._server))
         return self
 
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        assert self._server is not None
-        assert self._thread is not None
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
 
     @property
     def port(self) -> int:

@@ -16,6 +16,7 @@ from estinel_assets.compatibility.cmr_records import (
 )
 from estinel_assets.demo.cmr_items import collection_item, granule_item
 from estinel_assets.errors import BadInputError, PermanentError, SourceFault
+from tests.support.published_counts import TABLE
 from tests.support.real import real_data
 
 Json = dict[str, Any]
@@ -56,7 +57,7 @@ def test_concept_ids() -> None:
 
 
 def test_every_real_concept_id_is_one() -> None:
-    table = pd.read_parquet(real_data("cmr/tiling_results-11-24-2025.parquet"))
+    table = pd.read_parquet(real_data(TABLE))
     ids = table["collection_concept_id"]
     assert len([check_concept_id(value) for value in ids]) == 10_047
     granules = table["concept_id"].dropna()
@@ -125,7 +126,7 @@ def test_a_record_without_a_concept_id_is_refused(meta: Any) -> None:
 
 
 def test_the_data_center_is_that_of_the_published_table() -> None:
-    table = pd.read_parquet(real_data("cmr/tiling_results-11-24-2025.parquet"))
+    table = pd.read_parquet(real_data(TABLE))
     named = table[table["data_center"].notna()]
     providers = named["collection_concept_id"].str.split("-", n=1).str[1]
     ours = [data_center_of(provider, []) for provider in providers]

@@ -16,6 +16,7 @@ from estinel_assets.compatibility.formats import (
     decide,
 )
 from estinel_assets.compatibility.record import Backend
+from tests.support.published_counts import TABLE
 from tests.support.real import real_data
 
 
@@ -120,7 +121,7 @@ def test_says_what_is_not_supported_and_what_to_do(
 
 
 def test_everything_that_had_tiles_in_the_published_run_is_supported() -> None:
-    table = pd.read_parquet(real_data("cmr/tiling_results-11-24-2025.parquet"))
+    table = pd.read_parquet(real_data(TABLE))
     for row in table[table["tiling_compatible"]].itertuples():
         formats = [row.format] if isinstance(row.format, str) else []
         decided = decide(formats, [], row.data_url)
@@ -129,7 +130,7 @@ def test_everything_that_had_tiles_in_the_published_run_is_supported() -> None:
 
 
 def test_geotiffs_of_the_published_run_are_supported_now() -> None:
-    table = pd.read_parquet(real_data("cmr/tiling_results-11-24-2025.parquet"))
+    table = pd.read_parquet(real_data(TABLE))
     rasters = table[(table["format"] == "GeoTIFF") & (table["extension"] == "tif")]
     assert len(rasters) == 34
     assert set(rasters["incompatible_reason"]) == {"unsupported_format"}

@@ -24,6 +24,7 @@ from estinel_assets.errors import StoreError
 from estinel_assets.outcomes.record import Outcome
 from estinel_assets.storage.tables import table_bytes, table_from_bytes
 from tests.support.outcomes import NOON, outcome
+from tests.support.published_counts import TABLE
 from tests.support.published_results import MODIFIED
 from tests.support.real import real_data
 
@@ -51,7 +52,7 @@ def result(concept_id: str, reason: str = "none", **fields: Any) -> Outcome:
 
 
 def test_the_schema_is_the_published_one() -> None:
-    theirs = pq.read_schema(real_data("cmr/tiling_results-11-24-2025.parquet"))
+    theirs = pq.read_schema(real_data(TABLE))
     assert SCHEMA.equals(theirs.remove_metadata(), check_metadata=True)
 
 

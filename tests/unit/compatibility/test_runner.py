@@ -8,17 +8,19 @@ from typing import Any
 
 import pytest
 
+from estinel_assets.compatibility.ending import CheckEndedError
 from estinel_assets.compatibility.outage import OutageSuspectedError
 from estinel_assets.compatibility.reasons import COMPATIBILITY, CompatibilityReason
 from estinel_assets.compatibility.record import CompatibilityRecord
-from estinel_assets.compatibility.request import CheckRequest, CheckSettings
-from estinel_assets.compatibility.runner import CMR_FAILURES, Asked, Checks, Run
+from estinel_assets.compatibility.request import MORE_MEMORY, CheckRequest, CheckSettings
+from estinel_assets.compatibility.runner import CMR_FAILURES, Asked, Checks
 from estinel_assets.compute import Completed
 from estinel_assets.compute.processes import OutOfMemoryError, TimeLimitError, WorkerDiedError
 from estinel_assets.errors import BadInputError, EstinelError, RetryableError, StoreError
 from estinel_assets.outcomes.book import OutcomeBook
 from estinel_assets.outcomes.ledger import Entry
 from estinel_assets.outcomes.record import Outcome
+from estinel_assets.outcomes.run import Run
 from estinel_assets.settings import CompatibilitySettings, Settings
 from estinel_assets.storage.opening import open_store
 
@@ -235,6 +237,29 @@ def test_what_stops_a_process_becomes_a_reason(error, reason):
 
     assert outcome.reason == reason
     assert outcome.detail["format"] == "netCDF-4"
+
+
+@pytest.mark.parametrize(("killed", "hint"), [(False, MORE_MEMORY), (True, None)])
+def test_more_memory_is_advised_unless_the_machine_has_none(killed, hint):
+    hints = []
+    checks = World().checks(lambda _: OutOfMemoryError("it was too much", killed=killed))
+
+    def describe(request: CheckRequest, ending: CheckEndedError) -> CompatibilityRecord:
+        hints.append(ending.hint)
+        return record(request.concept_id, ending.reason)
+
+    checks.describe = describe
+    list(checks.outcomes([Asked("C1-X")]))
+
+    assert hints == [hint]
+
+
+def test_a_collection_that_is_asked_for_twice_is_checked_once():
+    world = World()
+
+    assert world.run(record, ["C1-X", "C1-X", "C2-X", "C1-X"]) == ["C1-X", "C2-X"]
+
+    assert [request.concept_id for request in world.engine.requests] == ["C1-X", "C2-X"]
 
 
 def test_checks_go_on_while_the_store_writes():

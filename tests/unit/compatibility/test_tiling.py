@@ -148,6 +148,14 @@ def test_a_blank_grid_is_told_so(tmp_path: Path) -> None:
     assert len({(tile.x, tile.y) for tile in tiles if tile.z == tiles[-1].z}) == MOST_NATIVE_TILES
 
 
+def test_a_blank_grid_in_the_one_tile_of_the_world_is_told_so(tmp_path: Path) -> None:
+    made = grid((-180, -90, 180, 90), (18, 36))
+    path = write_netcdf(tmp_path / "a.nc", made.where(made["lat"] > 100))
+    with open_source(file_source(path)) as opened:
+        _, error = _failed(opened)
+    assert "no valid pixel in 1 tile inside" in str(error)
+
+
 def test_one_pixel_suffices(tmp_path: Path) -> None:
     made = grid(shape=(600, 800))
     path = write_netcdf(

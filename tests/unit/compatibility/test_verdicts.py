@@ -31,6 +31,7 @@ from estinel_assets.compatibility.verdicts import (
 )
 from tests.support.granules import file_source, grid, write_netcdf, write_raster, write_zarr
 from tests.support.http import Misbehaviour, RangeServer
+from tests.support.published_counts import TABLE
 from tests.support.real import real_data
 
 STAGES = get_args(Stage)
@@ -157,7 +158,7 @@ def test_lines_are_lines(text: str) -> None:
 
 
 def test_messages_of_the_published_run_get_its_reasons() -> None:
-    table = pd.read_parquet(real_data("cmr/tiling_results-11-24-2025.parquet"))
+    table = pd.read_parquet(real_data(TABLE))
     opened = table[table["error_message"].fillna("").str.startswith("Error opening: ")]
     # A server without ranges is no format; bytes that are no ASCII were fetched and opened.
     disputed = opened["error_message"].str.contains(

@@ -66,6 +66,7 @@ def test_too_much_memory_is_said_so(how):
     error = alone(how, memory_limit_mib=200).error
 
     assert isinstance(error, OutOfMemoryError)
+    assert not error.killed
     assert "200 MiB" in str(error)
     assert "MemoryError" in str(error.__cause__)
 
@@ -80,6 +81,7 @@ def test_a_kill_from_outside_counts_as_out_of_memory():
     error = alone("SIGKILL").error
 
     assert isinstance(error, OutOfMemoryError)
+    assert error.killed
     assert "SIGKILL" in str(error)
 
 
@@ -184,7 +186,8 @@ def test_limits_have_to_be_sensible(settings, named):
 
 
 @pytest.mark.parametrize(
-    "error", [TimeLimitError(1.5), OutOfMemoryError("all gone"), WorkerDiedError("SIGBUS")]
+    "error",
+    [TimeLimitError(1.5), OutOfMemoryError("all gone", killed=True), WorkerDiedError("SIGBUS")],
 )
 def test_errors_travel_themselves(error):
     again = pickle.loads(pickle.dumps(error))  # noqa: S301 - its own

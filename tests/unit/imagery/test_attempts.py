@@ -11,10 +11,11 @@ from estinel_assets.errors import (
     SourceFault,
     StoreError,
 )
-from estinel_assets.imagery.attempts import DayAttempts, Run, standing_images
+from estinel_assets.imagery.attempts import DayAttempts, standing_images
 from estinel_assets.imagery.plan import Cause, PlannedDay
 from estinel_assets.imagery.reasons import IMAGERY
 from estinel_assets.outcomes.book import OutcomeBook
+from estinel_assets.outcomes.run import Run
 from tests.support.days import (
     DAY,
     PATHS,

@@ -11,6 +11,7 @@ from estinel_assets.outcomes.index import IndexRow
 from estinel_assets.outcomes.ledger import Entry
 from estinel_assets.outcomes.reason import parse_reason
 from estinel_assets.outcomes.rules import RetryRule, is_due, is_final, next_attempt
+from estinel_assets.settings import OutcomeSettings
 from tests.support.outcomes import NOON, CakeReason, outcome
 
 
@@ -68,6 +69,11 @@ def test_status_and_reason_cannot_contradict(status, reason):
 def test_the_pause_doubles_up_to_the_longest(attempts, hours):
     rule = RetryRule(max_attempts=9, backoff_s=3600, backoff_max_s=24 * 3600)
     assert rule.pause(attempts) == timedelta(hours=hours)
+
+
+def test_the_settings_say_how_often_and_with_which_pauses():
+    at = OutcomeSettings(max_attempts=4, backoff_s=60, backoff_max_s=600)
+    assert RetryRule.from_settings(at) == RetryRule(max_attempts=4, backoff_s=60, backoff_max_s=600)
 
 
 def test_without_backoff_there_is_no_pause():

@@ -9,7 +9,7 @@ from estinel_assets.errors import EstinelError
 from estinel_assets.orchestration.by_reason import MOST_KEYS
 from estinel_assets.orchestration.failures import translated
 from estinel_assets.orchestration.in_process import JobRun, run_job
-from estinel_assets.orchestration.reprocess_job import OP, keys_job, run_config
+from estinel_assets.orchestration.keys_job import KEYS_OP, keys_job, run_config
 from estinel_assets.outcomes.book import ProductOutcomes
 from estinel_assets.outcomes.paths import Key
 from tests.support.outcomes import CakeReason
@@ -49,7 +49,7 @@ class Bakery:
 
 def encoded(*keys: str) -> dict[str, object]:
     """A run's config as somebody would write it."""
-    return {"ops": {OP: {"config": {"keys": list(keys)}}}}
+    return {"ops": {KEYS_OP: {"config": {"keys": list(keys)}}}}
 
 
 def test_keys_come_as_they_went_in() -> None:
@@ -109,4 +109,4 @@ def test_what_is_no_key_is_named(key: str) -> None:
 
 def test_a_run_without_keys_is_refused_by_dagster() -> None:
     with pytest.raises(dg.DagsterInvalidConfigError, match="keys"):
-        Bakery().run({"ops": {OP: {"config": {}}}})
+        Bakery().run({"ops": {KEYS_OP: {"config": {}}}})

@@ -1,4 +1,4 @@
-"""The job that makes chosen keys again; they travel in the run's config."""
+"""Jobs that work on chosen keys, which travel in the run's config."""
 
 from collections.abc import Callable, Mapping, Sequence
 
@@ -10,7 +10,7 @@ from estinel_assets.orchestration.failures import failure
 from estinel_assets.outcomes.book import ProductOutcomes
 from estinel_assets.outcomes.paths import Key, decode_key, encode_key
 
-OP = "reprocess_keys"
+KEYS_OP = "work_on_keys"
 """Name of the one op, under which the keys stand in the run's config."""
 
 
@@ -73,11 +73,11 @@ def keys_job(
     @dg.job(name=name, executor_def=dg.in_process_executor, description=description)
     def job() -> None:
         """See the description."""
-        keys.alias(OP)()
+        keys.alias(KEYS_OP)()
 
     return job
 
 
 def run_config(keys: Sequence[Key]) -> dict[str, dict[str, dict[str, dict[str, list[str]]]]]:
     """The run config of such a job."""
-    return {"ops": {OP: {"config": {"keys": [encode_key(key) for key in keys]}}}}
+    return {"ops": {KEYS_OP: {"config": {"keys": [encode_key(key) for key in keys]}}}}
