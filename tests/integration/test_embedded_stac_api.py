@@ -2,6 +2,7 @@
 
 import json
 import re
+import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from rasterio.windows import Window
 
 from estinel_assets.stac.api.database import Database
 from estinel_assets.stac.api.items import ItemRepository
+from tests.support.cli import command_line, estinel, process_environment
 from tests.support.real import real_data
 from tests.support.stac_api import (
     DATABASE_NAME,
@@ -436,3 +438,188 @@ def test_eight_threads_search_while_one_writes(tmp_path):
         pool.submit(write, ItemRepository(database)).result()
         assert all(one.result() >= 1 for one in searches)
         assert Client.open(url).search().matched() == len(old) + 15 * batch
+
+
+@pytest.fixture(scope="module")
+def writable(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("writable")
+    with running_stac_api(
+        folder, [stac_collection("scenes")], transactions=True, api_key="k"
+    ) as address:
+        yield address, folder / DATABASE_NAME
+
+
+WITH_KEY = {"X-Api-Key": "k"}
+
+
+def test_eight_writers_beside_readers_lose_nothing(writable):
+    url, path = writable
+    done = threading.Event()
+    items = f"{url}/collections/scenes/items"
+
+    def write(writer):
+        statuses = []
+        with requests.Session() as session:
+            session.headers.update(WITH_KEY)
+            for number in range(12):
+                item = stac_item(f"w{writer}-{number}")
+                statuses.append(session.post(items, json=item, timeout=30).status_code)
+                if number % 3 == 0:
+                    bulk = {"items": {item["id"]: item}, "method": "upsert"}
+                    answer = session.post(
+                        f"{url}/collections/scenes/bulk_items", json=bulk, timeout=30
+                    )
+                    statuses.append(answer.status_code)
+                if number % 4 == 0:
+                    address = f"{items}/{item['id']}"
+                    statuses.append(session.delete(address, timeout=30).status_code)
+        return set(statuses)
+
+    def read():
+        statuses = set()
+        with requests.Session() as session:
+            while not done.is_set():
+                statuses.add(session.get(f"{url}/search?limit=100", timeout=30).status_code)
+        return statuses
+
+    def write_from_outside():
+        # As another process would: with a connection and a lock of its own.
+        with Database(path) as database:
+            repository = ItemRepository(database)
+            for number in range(20):
+                repository.upsert_items([stac_item(f"outside-{number}")])
+
+    with ThreadPoolExecutor(11) as threads:
+        readers = [threads.submit(read) for _ in range(2)]
+        outside = threads.submit(write_from_outside)
+        written = set().union(*threads.map(write, range(8)))
+        outside.result()
+        done.set()
+        assert set().union(*(reader.result() for reader in readers)) == {200}
+    assert written == {200, 201}
+    found = Client.open(url).search(collections=["scenes"], limit=1000)
+    expected = {f"w{w}-{n}" for w in range(8) for n in range(12) if n % 4} | {
+        f"outside-{number}" for number in range(20)
+    }
+    assert {item.id for item in found.items()} == expected
+
+
+def test_of_eight_that_create_the_same_item_one_wins(writable):
+    url, _ = writable
+
+    def create(writer):
+        return requests.post(
+            f"{url}/collections/scenes/items",
+            json=stac_item("same", writer=writer),
+            headers=WITH_KEY,
+            timeout=30,
+        ).status_code
+
+    with ThreadPoolExecutor(8) as threads:
+        statuses = list(threads.map(create, range(8)))
+
+    assert sorted(statuses) == [201] + [409] * 7
+    stored = requests.get(f"{url}/collections/scenes/items/same", timeout=30).json()
+    assert stored["properties"]["writer"] == statuses.index(201)
+
+
+def test_patches_of_one_item_at_once_all_count(writable):
+    url, _ = writable
+    address = f"{url}/collections/scenes/items"
+    requests.post(address, json=stac_item("patched"), headers=WITH_KEY, timeout=30)
+
+    def patch(number):
+        return requests.patch(
+            f"{address}/patched",
+            json={"properties": {f"p{number}": number}},
+            headers=WITH_KEY,
+            timeout=30,
+        ).status_code
+
+    with ThreadPoolExecutor(8) as threads:
+        assert set(threads.map(patch, range(8))) == {200}
+
+    properties = requests.get(f"{address}/patched", timeout=30).json()["properties"]
+    assert {f"p{number}": number for number in range(8)}.items() <= properties.items()
+
+
+@pytest.mark.parametrize("method", ["insert", "upsert"])
+def test_a_bulk_of_500_items_is_quick(writable, method):
+    url, _ = writable
+    assets = {f"band{n}": {"href": f"s3://bucket/{n}.tif", "roles": ["data"]} for n in range(12)}
+    items = [stac_item(f"bulk-{method}-{n}", assets=assets) for n in range(500)]
+
+    answer = requests.post(
+        f"{url}/collections/scenes/bulk_items",
+        json={"items": {item["id"]: item for item in items}, "method": method},
+        headers=WITH_KEY,
+        timeout=30,
+    )
+
+    assert answer.json() == {"received": 500, "success": 500, "skipped": 0, "errors": []}
+    # Usually 0.3 s. The limit leaves room for a busy machine.
+    assert answer.elapsed < timedelta(seconds=10)
+
+
+def test_what_was_published_is_found_by_a_stac_client(writable):
+    url, _ = writable
+    item = stac_item("found", bbox=(5, 60, 6, 61), assets={"x": {"href": "s3://bucket/x.tif"}})
+    requests.post(f"{url}/collections/scenes/items", json=item, headers=WITH_KEY, timeout=30)
+
+    client = Client.open(url)
+    (found,) = client.search(bbox=[5, 60, 6, 61]).items()
+    assert found.id == "found"
+    assert found.assets["x"].href == "s3://bucket/x.tif"
+    assert found.get_collection().id == "scenes"
+    assert "https://api.stacspec.org/v1.0.0/ogcapi-features/extensions/transaction" in (
+        client.get_conforms_to()
+    )
+
+
+def test_the_command_serves_transactions_with_a_key_from_a_file(tmp_path):
+    (tmp_path / "key").write_text("s3cret\n")
+    options = ["--transactions", "--api-key-file", "key", "--api-key-header", "X-Token"]
+    process = subprocess.Popen(
+        command_line(["stac", "serve", "--database", "x", "--port", 0, *options, "--json"]),
+        cwd=tmp_path,
+        env=process_environment({}),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        printed = "".join(iter(process.stdout.readline, "}\n"))
+        url = json.loads(printed + "}")["url"]
+        body = stac_collection("scenes")
+        absent = requests.post(f"{url}/collections", json=body, timeout=30)
+        right = {"X-Token": "s3cret"}
+        given = requests.post(f"{url}/collections", json=body, headers=right, timeout=30)
+        process.terminate()
+        rest, errors = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.wait()
+
+    assert (absent.status_code, given.status_code) == (401, 201)
+    assert (process.returncode, rest, errors) == (0, "", "")
+    assert "s3cret" not in printed
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--api-key-file", "key"], "turn transactions on"),
+        (["--transactions", "--api-key-file", "absent"], "absent cannot be read"),
+        (["--transactions", "--api-key-file", "empty"], "API key is empty"),
+        (["--transactions", "--api-key-file", "bytes"], "bytes cannot be read"),
+    ],
+)
+def test_the_command_refuses_unusable_keys(tmp_path, monkeypatch, options, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "key").write_text("s3cret\n")
+    (tmp_path / "empty").write_text("\n")
+    (tmp_path / "bytes").write_bytes(b"\xff\xfe")
+    result = estinel("stac", "serve", "--database", "s.sqlite", *options)
+    assert result.code == 3
+    assert message in result.stderr
+    assert "s3cret" not in result.stderr

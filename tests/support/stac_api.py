@@ -19,6 +19,9 @@ def running_stac_api(
     items: Iterable[Mapping[str, Any]] = (),
     *,
     scenes_folder: Path | None = None,
+    transactions: bool = False,
+    api_key: str | None = None,
+    api_key_header: str = "X-Api-Key",
 ) -> Iterator[str]:
     """Load what is given into `folder/stac.sqlite`, serve it, and yield the address.
 
@@ -27,7 +30,13 @@ def running_stac_api(
     path = folder / DATABASE_NAME
     with Database(path) as database:
         load_items(database, collections, items)
-    with ServerThread(path, scenes_folder=scenes_folder) as server:
+    with ServerThread(
+        path,
+        scenes_folder=scenes_folder,
+        transactions=transactions,
+        api_key=api_key,
+        api_key_header=api_key_header,
+    ) as server:
         yield server.url
 
 

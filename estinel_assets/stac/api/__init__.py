@@ -7,7 +7,9 @@ It knows STAC and nothing of any mission. From the bottom up:
 - `documents`: how an item's JSON is kept and given out;
 - `parameters`: what a client asked for, checked;
 - `search`: the SQL of a search, its order and its page tokens;
+- `rows`: collections and items as rows of the tables;
 - `items`: the repository that reads and writes collections and items;
-- `client`, `assembly`: the endpoints and the application, the only part on stac-fastapi;
+- `client`, `transactions`, `access`, `assembly`: the endpoints that read and those that write, who
+  may write, and the application: the only part on stac-fastapi;
 - `app`, `server`: building it, and running it.
 """

@@ -11,14 +11,13 @@ import attr
 from fastapi import Path, Query
 from pydantic import BaseModel, JsonValue
 from stac_fastapi.types.core import BaseCoreClient
-from stac_fastapi.types.errors import NotFoundError
 from stac_fastapi.types.search import APIRequest
 from starlette.requests import Request
 from starlette.responses import Response
 
 from estinel_assets.errors import BadInputError
 from estinel_assets.stac.api.documents import feature_collection, plain_text, published
-from estinel_assets.stac.api.items import ItemRepository
+from estinel_assets.stac.api.items import ItemRepository, no_collection, no_item
 from estinel_assets.stac.api.parameters import parse_search
 from estinel_assets.stac.api.search import Search
 
@@ -125,14 +124,14 @@ class SqliteClient(BaseCoreClient):
         """`GET /collections/{collection_id}`."""
         text = self._repository.collection_text(collection_id)
         if text is None:
-            raise NotFoundError(f"There is no collection {collection_id!r}")
+            raise no_collection(collection_id)
         return _answer(published(text, _base_url(kwargs["request"])))
 
     def get_item(self, item_id: str, collection_id: str, **kwargs: Any) -> Response:  # type: ignore[override]
         """`GET /collections/{collection_id}/items/{item_id}`."""
         text = self._repository.item_text(collection_id, item_id)
         if text is None:
-            raise NotFoundError(f"There is no item {item_id!r} in collection {collection_id!r}")
+            raise no_item(collection_id, item_id)
         return _answer(published(text, _base_url(kwargs["request"])), _GEOJSON)
 
     def item_collection(  # type: ignore[override]
@@ -143,7 +142,7 @@ class SqliteClient(BaseCoreClient):
         parameters["interval"] = parameters.pop("datetime", None)
         search = parse_search(collections=[collection_id], **parameters)
         if self._repository.collection_text(collection_id) is None:
-            raise NotFoundError(f"There is no collection {collection_id!r}")
+            raise no_collection(collection_id)
         path = f"collections/{quote(collection_id, safe='')}/items"
         return self._page(search, request, path)
 

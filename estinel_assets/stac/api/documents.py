@@ -76,6 +76,24 @@ def document(text: str) -> JsonObject:
     return parsed
 
 
+def merged(document: object, patch: object) -> Any:
+    """A JSON document with a merge patch applied (RFC 7396): null removes a member.
+
+    Args:
+        document: stays as it is.
+        patch: a JSON object; anything else takes the place of the document.
+    """
+    if not isinstance(patch, Mapping):
+        return patch
+    result = dict(document) if isinstance(document, Mapping) else {}
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = merged(result.get(name), value)
+    return result
+
+
 def plain_text(value: object) -> str:
     """Compact JSON; NaN becomes null.
 

@@ -4,52 +4,31 @@ It knows nothing of HTTP. Whatever writes (bulk loading, transactions) writes th
 """
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from itertools import islice
 from sqlite3 import Connection
-from typing import Any, Final
+from typing import Any
 
 import shapely
 
-from estinel_assets.errors import BadInputError
+from estinel_assets.errors import EstinelError
 from estinel_assets.stac.api.database import Database
-from estinel_assets.stac.api.documents import (
-    JsonObject,
-    collection_text,
-    document,
-    item_text,
-    plain_text,
+from estinel_assets.stac.api.documents import JsonObject, document
+from estinel_assets.stac.api.rows import (
+    checked_rows,
+    shortened,
+    write_collection,
+    write_row,
 )
-from estinel_assets.stac.api.geometry import Box, boxes, footprint
-from estinel_assets.stac.api.parameters import microseconds
 from estinel_assets.stac.api.search import (
     Cursor,
     Search,
-    SqlValue,
     Statement,
     candidate_statement,
     count_statement,
     page_statement,
 )
-
-_CHUNK: Final = 1000
-_SHOWN_PROBLEMS: Final = 20
-
-_UPSERT_ITEM = """
-INSERT INTO items (collection, id, instant, starts, ends, footprint) VALUES (?, ?, ?, ?, ?, ?)
-ON CONFLICT (id, collection) DO UPDATE SET instant = excluded.instant, starts = excluded.starts,
-    ends = excluded.ends, footprint = excluded.footprint
-RETURNING key
-"""
-_UPSERT_DOCUMENT = """
-INSERT INTO documents (item, properties, body) VALUES (?, ?, ?)
-ON CONFLICT (item) DO UPDATE SET properties = excluded.properties, body = excluded.body
-"""
-_UPSERT_COLLECTION = """
-INSERT INTO collections (id, body) VALUES (?, ?) ON CONFLICT (id) DO UPDATE SET body = excluded.body
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,29 +43,144 @@ class SearchPage:
     """Leads to the next page; None on the last one."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """One item as the tables keep it."""
+class AlreadyStoredError(EstinelError):
+    """What was to be created stands already; nothing was stored."""
 
-    collection: str
-    id: str
-    instant: int
-    starts: int
-    ends: int
-    footprint: bytes | None
-    boxes: tuple[Box, ...]
-    properties: str
-    body: str
+
+class NotStoredError(EstinelError):
+    """There is no such collection or item."""
 
 
 class ItemRepository:
-    """Collections and items in one database. Safe to use from many threads."""
+    """Collections and items in one database. Safe to use from many threads.
+
+    Every method is one transaction: all or nothing.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def create_collection(self, collection: Mapping[str, Any]) -> str:
+        """Store a new collection.
+
+        Returns:
+            Its kept text.
+
+        Raises:
+            BadInputError: it cannot be used.
+            AlreadyStoredError: one of this id stands.
+        """
+        with self._database.writing() as connection:
+            if _collection_text(connection, collection["id"]) is not None:
+                raise AlreadyStoredError(f"There is a collection {collection['id']!r} already")
+            return write_collection(connection, collection)
+
+    def change_collection(
+        self, collection_id: str, change: Callable[[JsonObject], Mapping[str, Any]]
+    ) -> str:
+        """Store another version of a collection; its items stay.
+
+        Args:
+            collection_id: of the collection, and of its new version.
+            change: makes the new version from the one that stands. While it runs, nothing else
+                is written.
+
+        Returns:
+            The kept text.
+
+        Raises:
+            BadInputError: the new version cannot be used.
+            NotStoredError: there is no such collection.
+        """
+        with self._database.writing() as connection:
+            text = _collection_text(connection, collection_id)
+            if text is None:
+                raise no_collection(collection_id)
+            return write_collection(connection, change(document(text)))
+
+    def create_items(self, collection_id: str, items: Iterable[Mapping[str, Any]]) -> list[str]:
+        """Store new items of one collection.
+
+        Args:
+            collection_id: the collection, which every item names.
+            items: STAC items.
+
+        Returns:
+            Their kept texts, in order.
+
+        Raises:
+            BadInputError: some cannot be used.
+            NotStoredError: there is no such collection.
+            AlreadyStoredError: some stand already, or come twice.
+        """
+        return self._write_items(collection_id, items, replace=False)
+
+    def put_items(self, collection_id: str, items: Iterable[Mapping[str, Any]]) -> list[str]:
+        """Store items of one collection, each in place of an older one of the same id.
+
+        Args:
+            collection_id: the collection, which every item names.
+            items: STAC items.
+
+        Returns:
+            Their kept texts, in order.
+
+        Raises:
+            BadInputError: some cannot be used.
+            NotStoredError: there is no such collection.
+        """
+        return self._write_items(collection_id, items, replace=True)
+
+    def _write_items(
+        self, collection_id: str, items: Iterable[Mapping[str, Any]], *, replace: bool
+    ) -> list[str]:
+        texts: list[str] = []
+        conflicts: list[str] = []
+        with self._database.writing() as connection:
+            if _collection_text(connection, collection_id) is None:
+                raise no_collection(collection_id)
+            for rows in checked_rows(connection, items):
+                for row in rows:
+                    stored = write_row(connection, row, replace=replace)
+                    (texts if stored else conflicts).append(row.body if stored else repr(row.id))
+            if conflicts:
+                raise AlreadyStoredError(
+                    f"Collection {collection_id!r} has these items already, nothing was stored: "
+                    + shortened(conflicts)
+                )
+        return texts
+
+    def change_item(
+        self,
+        collection_id: str,
+        item_id: str,
+        change: Callable[[JsonObject], Mapping[str, Any]],
+    ) -> str:
+        """Store another version of an item.
+
+        Args:
+            collection_id: of the item, and of its new version.
+            item_id: of the item, and of its new version.
+            change: makes the new version from the one that stands. While it runs, nothing else
+                is written.
+
+        Returns:
+            The kept text.
+
+        Raises:
+            BadInputError: the new version cannot be used.
+            NotStoredError: there is no such item.
+        """
+        with self._database.writing() as connection:
+            text = _item_text(connection, collection_id, item_id)
+            if text is None:
+                raise no_item(collection_id, item_id)
+            ((row,),) = checked_rows(connection, [change(document(text))])
+            write_row(connection, row, replace=True)
+            return row.body
+
     def upsert_items(self, items: Iterable[Mapping[str, Any]]) -> int:
-        """Store items, each in place of an older one of the same id and collection.
+        """Store items of any collections, each in place of an older one of the same id.
 
         Returns:
             How many.
@@ -96,7 +190,7 @@ class ItemRepository:
                 stored.
         """
         with self._database.writing() as connection:
-            return _write_items(connection, items)
+            return _write_all(connection, items)
 
     def delete_items(self, collection_id: str, item_ids: Iterable[str]) -> int:
         """Delete items; absent ones are no error.
@@ -131,20 +225,12 @@ class ItemRepository:
     def collection_text(self, collection_id: str) -> str | None:
         """Kept text of a collection."""
         with self._database.reading() as connection:
-            row = connection.execute(
-                "SELECT body FROM collections WHERE id = ?", (collection_id,)
-            ).fetchone()
-        return None if row is None else row[0]
+            return _collection_text(connection, collection_id)
 
     def item_text(self, collection_id: str, item_id: str) -> str | None:
         """Kept text of an item."""
-        sql = (
-            "SELECT body FROM documents JOIN items ON items.key = documents.item "
-            "WHERE items.collection = ? AND items.id = ?"
-        )
         with self._database.reading() as connection:
-            row = connection.execute(sql, (collection_id, item_id)).fetchone()
-        return None if row is None else row[0]
+            return _item_text(connection, collection_id, item_id)
 
     def get(self, collection_id: str, item_id: str) -> JsonObject | None:
         """An item as it was stored, without the links that the API makes itself."""
@@ -194,8 +280,41 @@ def load_items(
         BadInputError: some cannot be used; the message lists them.
     """
     with database.writing() as connection:
-        _write_collections(connection, collections)
-        return _write_items(connection, items)
+        for collection in collections:
+            write_collection(connection, collection)
+        return _write_all(connection, items)
+
+
+def no_collection(collection_id: str) -> NotStoredError:
+    """The error that says so."""
+    return NotStoredError(f"There is no collection {collection_id!r}")
+
+
+def no_item(collection_id: str, item_id: str) -> NotStoredError:
+    """The error that says so."""
+    return NotStoredError(f"There is no item {item_id!r} in collection {collection_id!r}")
+
+
+def _write_all(connection: Connection, items: Iterable[Mapping[str, Any]]) -> int:
+    count = 0
+    for rows in checked_rows(connection, items):
+        count += sum(write_row(connection, row, replace=True) for row in rows)
+    return count
+
+
+def _collection_text(connection: Connection, collection_id: str) -> str | None:
+    sql = "SELECT body FROM collections WHERE id = ?"
+    row = connection.execute(sql, (collection_id,)).fetchone()
+    return None if row is None else row[0]
+
+
+def _item_text(connection: Connection, collection_id: str, item_id: str) -> str | None:
+    sql = (
+        "SELECT body FROM documents JOIN items ON items.key = documents.item "
+        "WHERE items.collection = ? AND items.id = ?"
+    )
+    row = connection.execute(sql, (collection_id, item_id)).fetchone()
+    return None if row is None else row[0]
 
 
 def _search_area(
@@ -219,112 +338,3 @@ def _texts(connection: Connection, keys: Sequence[int]) -> tuple[str, ...]:
     sql = "SELECT item, body FROM documents WHERE item IN (SELECT value FROM json_each(?))"
     bodies = dict(connection.execute(sql, (json.dumps(keys),)).fetchall())
     return tuple(bodies[key] for key in keys)
-
-
-def _write_collections(connection: Connection, collections: Iterable[Mapping[str, Any]]) -> int:
-    count = 0
-    for collection in collections:
-        name = collection.get("id")
-        try:
-            _check_name(name)
-            connection.execute(_UPSERT_COLLECTION, (name, collection_text(collection)))
-        except ValueError as error:
-            raise BadInputError(f"collection {name!r} cannot be stored: {error}") from error
-        count += 1
-    return count
-
-
-def _write_items(connection: Connection, items: Iterable[Mapping[str, Any]]) -> int:
-    known = {name for (name,) in connection.execute("SELECT id FROM collections")}
-    count = 0
-    remaining = iter(items)
-    while chunk := list(islice(remaining, _CHUNK)):
-        rows = list(_checked_rows(chunk, known))
-        for row in rows:
-            _write_row(connection, row)
-        count += len(rows)
-    return count
-
-
-def _write_row(connection: Connection, row: _Row) -> None:
-    values: tuple[SqlValue, ...] = (
-        row.collection,
-        row.id,
-        row.instant,
-        row.starts,
-        row.ends,
-        row.footprint,
-    )
-    ((key,),) = connection.execute(_UPSERT_ITEM, values).fetchall()
-    connection.execute(_UPSERT_DOCUMENT, (key, row.properties, row.body))
-    connection.execute("DELETE FROM boxes WHERE id IN (?, ?)", (2 * key, 2 * key + 1))
-    for number, (west, south, east, north) in enumerate(row.boxes):
-        connection.execute(
-            "INSERT INTO boxes (id, west, east, south, north) VALUES (?, ?, ?, ?, ?)",
-            (2 * key + number, west, east, south, north),
-        )
-
-
-def _checked_rows(items: Iterable[Mapping[str, Any]], known: set[str]) -> Iterator[_Row]:
-    problems: list[str] = []
-    for item in items:
-        try:
-            yield _row(item, known)
-        except ValueError as error:
-            problems.append(f"item {item.get('id')!r}: {error}")
-    if problems:
-        shown = "; ".join(problems[:_SHOWN_PROBLEMS])
-        hidden = len(problems) - _SHOWN_PROBLEMS
-        raise BadInputError(
-            f"items cannot be stored: {shown}" + (f"; and {hidden} more" if hidden > 0 else "")
-        )
-
-
-def _row(item: Mapping[str, Any], known: set[str]) -> _Row:
-    _check_name(item.get("id"))
-    collection = item.get("collection")
-    if collection not in known:
-        raise ValueError(f"its collection {collection!r} is not known: store that first")
-    properties = item.get("properties")
-    if not isinstance(properties, Mapping):
-        raise ValueError("it has no properties")  # noqa: TRY004
-    instant, starts, ends = _times(properties)
-    place = footprint(item.get("geometry"), item.get("bbox"))
-    return _Row(
-        collection=str(collection),
-        id=str(item["id"]),
-        instant=instant,
-        starts=starts,
-        ends=ends,
-        footprint=None if place is None else place.wkb,
-        boxes=() if place is None else tuple(boxes(place)),
-        properties=plain_text(properties),
-        body=item_text(item),
-    )
-
-
-def _times(properties: Mapping[str, Any]) -> tuple[int, int, int]:
-    """Sort instant, first and last instant, in microseconds since 1970."""
-    times: dict[str, int] = {}
-    for name in ("datetime", "start_datetime", "end_datetime"):
-        value = properties.get(name)
-        if value is None:
-            continue
-        try:
-            times[name] = microseconds(datetime.fromisoformat(value.upper()))
-        except (ValueError, TypeError, AttributeError, OverflowError) as error:
-            raise ValueError(f"its {name} {value!r} is no ISO 8601 date and time") from error
-    starts = times.get("start_datetime", times.get("datetime"))
-    ends = times.get("end_datetime", times.get("datetime"))
-    if starts is None or ends is None:
-        raise ValueError("it has neither a datetime nor a start_datetime and an end_datetime")
-    if starts > ends:
-        raise ValueError("its end_datetime is before its start_datetime")
-    return times.get("datetime", starts), starts, ends
-
-
-def _check_name(name: object) -> None:
-    if not isinstance(name, str) or not name:
-        raise ValueError("its id must be a text")
-    if "/" in name or not name.isprintable():
-        raise ValueError("its id must not hold a slash or a control character, as it is in a URL")

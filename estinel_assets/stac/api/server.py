@@ -3,15 +3,17 @@
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from estinel_assets.errors import BadInputError, EstinelError
-from estinel_assets.stac.api.app import create_app, serving_dependencies
+from estinel_assets.stac.api.app import API_KEY_HEADER, create_app, serving_dependencies
 
 if TYPE_CHECKING:
     import uvicorn
+    from fastapi import FastAPI
 
 _START_TIMEOUT_S = 30.0
 _STOP_TIMEOUT_S = 10.0
@@ -23,6 +25,9 @@ def serve(
     port: int = 8080,
     scenes_folder: Path | None = None,
     *,
+    transactions: bool = False,
+    api_key: str | None = None,
+    api_key_header: str = API_KEY_HEADER,
     ready: Callable[[str], None] | None = None,
 ) -> None:
     """Serve until interrupted; an interrupt comes out as `KeyboardInterrupt`.
@@ -32,13 +37,23 @@ def serve(
         host: address to listen at.
         port: port to listen at; 0 takes a free one.
         scenes_folder: served at `/scenes`.
+        transactions: answer requests that write; see `create_app`.
+        api_key: asked for by requests that write.
+        api_key_header: header that brings the key.
         ready: called with the API's address once it answers.
 
     Raises:
         MissingDependencyError: the extra `serve` is not installed.
-        BadInputError: database, folder or address cannot be used.
+        BadInputError: database, folder, key or address cannot be used.
     """
-    server = _prepare(database_path, scenes_folder, ready or (lambda _: None))
+    app = create_app(
+        database_path,
+        scenes_folder=scenes_folder,
+        transactions=transactions,
+        api_key=api_key,
+        api_key_header=api_key_header,
+    )
+    server = _prepare(app, ready or (lambda _: None))
     with _listen(host, port) as listener:
         server.run(sockets=[listener])
 
@@ -57,6 +72,9 @@ class ServerThread:
         scenes_folder: Path | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
+        transactions: bool = False,
+        api_key: str | None = None,
+        api_key_header: str = API_KEY_HEADER,
     ) -> None:
         """Prepare; nothing runs yet.
 
@@ -65,9 +83,18 @@ class ServerThread:
             scenes_folder: served at `/scenes`.
             host: address to listen at.
             port: port to listen at; 0 takes a free one.
+            transactions: answer requests that write; see `create_app`.
+            api_key: asked for by requests that write.
+            api_key_header: header that brings the key.
         """
-        self._database_path = database_path
-        self._scenes_folder = scenes_folder
+        self._create_app = partial(
+            create_app,
+            database_path,
+            scenes_folder=scenes_folder,
+            transactions=transactions,
+            api_key=api_key,
+            api_key_header=api_key_header,
+        )
         self._host = host
         self._port = port
         self._ready = threading.Event()
@@ -80,9 +107,9 @@ class ServerThread:
 
         Raises:
             MissingDependencyError: the extra `serve` is not installed.
-            BadInputError: database, folder or address cannot be used.
+            BadInputError: database, folder, key or address cannot be used.
         """
-        server = _prepare(self._database_path, self._scenes_folder, self._answering)
+        server = _prepare(self._create_app(), self._answering)
         listener = _listen(self._host, self._port)
         self._server = server
 
@@ -127,9 +154,7 @@ class ServerThread:
         self.stop()
 
 
-def _prepare(
-    database_path: Path, scenes_folder: Path | None, ready: Callable[[str], None]
-) -> "uvicorn.Server":
+def _prepare(app: "FastAPI", ready: Callable[[str], None]) -> "uvicorn.Server":
     with serving_dependencies():
         import uvicorn
 
@@ -141,7 +166,6 @@ def _prepare(
             if self.started and sockets:
                 ready(_address(sockets[0]))
 
-    app = create_app(database_path, scenes_folder=scenes_folder)
     config = uvicorn.Config(
         app,
         log_config=None,

@@ -9,6 +9,7 @@ from estinel_assets.stac.api.documents import (
     document,
     feature_collection,
     item_text,
+    merged,
     published,
 )
 from tests.support.stac_api import stac_collection, stac_item
@@ -110,3 +111,30 @@ def test_a_page_counts_what_it_holds():
 
     assert [feature["id"] for feature in page["features"]] == ["a", "b"]
     assert (page["numberMatched"], page["numberReturned"]) == (7, 2)
+
+
+@pytest.mark.parametrize(
+    ("document", "patch", "expected"),
+    [
+        # The examples of RFC 7396, appendix A.
+        ({"a": "b"}, {"a": "c"}, {"a": "c"}),
+        ({"a": "b"}, {"b": "c"}, {"a": "b", "b": "c"}),
+        ({"a": "b"}, {"a": None}, {}),
+        ({"a": "b", "b": "c"}, {"a": None}, {"b": "c"}),
+        ({"a": ["b"]}, {"a": "c"}, {"a": "c"}),
+        ({"a": "c"}, {"a": ["b"]}, {"a": ["b"]}),
+        ({"a": {"b": "c"}}, {"a": {"b": "d", "c": None}}, {"a": {"b": "d"}}),
+        ({"a": [{"b": "c"}]}, {"a": [1]}, {"a": [1]}),
+        (["a", "b"], ["c", "d"], ["c", "d"]),
+        ({"a": "b"}, ["c"], ["c"]),
+        ({"a": "foo"}, None, None),
+        ({"a": "foo"}, "bar", "bar"),
+        ({"e": None}, {"a": 1}, {"e": None, "a": 1}),
+        ([1, 2], {"a": "b", "c": None}, {"a": "b"}),
+        ({}, {"a": {"bb": {"ccc": None}}}, {"a": {"bb": {}}}),
+    ],
+)
+def test_a_merge_patch(document, patch, expected):
+    before = json.dumps(document)
+    assert merged(document, patch) == expected
+    assert json.dumps(document) == before

@@ -4,7 +4,12 @@ import pytest
 
 from estinel_assets.errors import BadInputError
 from estinel_assets.stac.api.database import Database
-from estinel_assets.stac.api.items import ItemRepository, load_items
+from estinel_assets.stac.api.items import (
+    AlreadyStoredError,
+    ItemRepository,
+    NotStoredError,
+    load_items,
+)
 from estinel_assets.stac.api.parameters import parse_search
 from tests.support.stac_api import stac_collection, stac_item
 
@@ -181,3 +186,47 @@ def test_tables_of_another_program_are_refused(tmp_path):
 
     with pytest.raises(BadInputError, match="version 0"):
         Database(path)
+
+
+def test_creating_refuses_what_stands_and_putting_replaces_it(database, repository):
+    (text,) = repository.create_items("scenes", [stac_item("a", geometry=ACROSS)])
+    assert text == repository.item_text("scenes", "a")
+
+    with pytest.raises(AlreadyStoredError, match="'a'"):
+        repository.create_items("scenes", iter([stac_item("b"), stac_item("a")]))
+    assert repository.get("scenes", "b") is None
+    assert repository.get("scenes", "a") == stac_item("a", geometry=ACROSS)
+
+    assert len(repository.put_items("scenes", [stac_item("b"), stac_item("a")])) == 2
+    assert repository.get("scenes", "a") == stac_item("a")
+    assert boxes_kept(database) == 2
+    with pytest.raises(NotStoredError, match="'absent'"):
+        repository.create_items("absent", [stac_item("a", collection="absent")])
+
+
+def test_a_change_that_fails_leaves_what_stands(repository):
+    repository.create_items("scenes", [stac_item("a")])
+
+    def spoil(item):
+        item["properties"]["datetime"] = None
+        return item
+
+    with pytest.raises(BadInputError, match=r"'a'.*neither a datetime"):
+        repository.change_item("scenes", "a", spoil)
+    with pytest.raises(BadInputError, match="collection ''"):
+        repository.change_collection("scenes", lambda one: {**one, "id": ""})
+    with pytest.raises(AlreadyStoredError, match="'scenes'"):
+        repository.create_collection({**stac_collection("scenes"), "title": "new"})
+
+    assert repository.get("scenes", "a") == stac_item("a")
+    assert repository.get_collection("scenes") == stac_collection("scenes")
+
+
+def test_only_what_stands_can_be_changed(repository):
+    for change in (
+        lambda: repository.change_collection("absent", dict),
+        lambda: repository.change_item("scenes", "absent", dict),
+        lambda: repository.change_item("absent", "absent", dict),
+    ):
+        with pytest.raises(NotStoredError, match="'absent'"):
+            change()
