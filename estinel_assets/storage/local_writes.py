@@ -23,11 +23,13 @@ must support `flock`, hard links and modification times to the microsecond.
 import fcntl
 import os
 import secrets
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
+from typing import BinaryIO
 
 from obstore.exceptions import PreconditionError
 from obstore.store import LocalStore
@@ -35,6 +37,7 @@ from obstore.store import LocalStore
 from estinel_assets.errors import StoreError
 from estinel_assets.storage.paths import RESERVED
 
+_COPY_BYTES = 2**20
 _TRIES = 100
 """A folder may vanish between being made and being used, because a deletion emptied it."""
 
@@ -51,6 +54,15 @@ class LocalWrites:
     def put(self, path: str, body: bytes, _content_type: str | None) -> str:
         """Replace what stands there. Returns the new ETag."""
         return self._write(path, body, os.replace)
+
+    def put_file(self, path: str, source: Path, _content_type: str | None) -> str:
+        """Replace what stands there by a copy of a file. Returns the new ETag."""
+
+        def copy(staged: BinaryIO) -> None:
+            with source.open("rb") as file:
+                shutil.copyfileobj(file, staged, _COPY_BYTES)
+
+        return self._publish(path, copy, os.replace)
 
     def create(self, path: str, body: bytes, _content_type: str | None) -> str:
         """Write where nothing stands. Returns the new ETag.
@@ -95,8 +107,16 @@ class LocalWrites:
                 return
 
     def _write(self, path: str, body: bytes, publish: Callable[[Path, Path], None]) -> str:
+        return self._publish(path, lambda staged: staged.write(body), publish)
+
+    def _publish(
+        self,
+        path: str,
+        fill: Callable[[BinaryIO], object],
+        publish: Callable[[Path, Path], None],
+    ) -> str:
         target = self._root / path
-        staged = _stage(target.parent, body)
+        staged = _stage(target.parent, fill)
         try:
             with self._lock(path):
                 _stamp(staged, target)
@@ -122,7 +142,7 @@ class LocalWrites:
             os.close(handle)
 
 
-def _stage(folder: Path, body: bytes) -> Path:
+def _stage(folder: Path, fill: Callable[[BinaryIO], object]) -> Path:
     for _ in range(_TRIES):
         staged = folder / f".staged#{secrets.randbits(62)}"
         try:
@@ -137,7 +157,7 @@ def _stage(folder: Path, body: bytes) -> Path:
             ) from None
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(body)
+                fill(file)
                 file.flush()
                 os.fsync(file.fileno())
         except BaseException:

@@ -11,6 +11,7 @@ import builtins
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 
@@ -75,6 +76,14 @@ class ObjectStore(Protocol):
 
     def put(self, path: str, data: bytes, *, content_type: str | None = None) -> ObjectMeta:
         """Write atomically, replacing what stood there. Readers see the old or the new whole."""
+        ...
+
+    def put_file(self, path: str, source: Path, *, content_type: str | None = None) -> ObjectMeta:
+        """Like `put`, for a local file of any size: only some MB of it are in memory at once.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
         ...
 
     def create(self, path: str, data: bytes, *, content_type: str | None = None) -> ObjectMeta:

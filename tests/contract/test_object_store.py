@@ -163,6 +163,23 @@ def test_an_object_larger_than_a_multipart_chunk(store: ObjectStore) -> None:
     assert store.get_range("large", len(body) - 3, 3) == b"end"
 
 
+def test_a_file_is_written_as_it_is(store: ObjectStore, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for body in (b"", b"small", bytes(range(256)) * 4 * 1024 * 18 + b"end"):
+        source.write_bytes(body)
+        written = store.put_file("folder/copied", source, content_type="text/plain")
+        assert (written.path, written.size) == ("folder/copied", len(body))
+        assert store.get("folder/copied").data == body
+        assert store.head("folder/copied").etag == written.etag
+    assert _listed(store) == ["folder/copied"]
+
+
+def test_a_file_that_is_absent_is_no_object(store: ObjectStore, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        store.put_file("copied", tmp_path / "absent")
+    assert _listed(store) == []
+
+
 def test_quick_rewrites_of_one_size_all_have_their_own_etag(store: ObjectStore) -> None:
     etags = [store.put("a", b"%04d" % number).etag for number in range(200)]
     assert len(set(etags)) == 200

@@ -1,5 +1,7 @@
 """A store that remembers what was done to it, in order, and may refuse a write."""
 
+from pathlib import Path
+
 from estinel_assets.errors import StoreError
 from estinel_assets.storage.opening import open_store
 from estinel_assets.storage.port import ObjectMeta, ObjectStore, StoredObject
@@ -27,6 +29,10 @@ class RecordingStore:
     def put(self, path: str, data: bytes, *, content_type: str | None = None) -> ObjectMeta:
         self._write(path)
         return self.store.put(path, data, content_type=content_type)
+
+    def put_file(self, path: str, source: Path, *, content_type: str | None = None) -> ObjectMeta:
+        self._write(path)
+        return self.store.put_file(path, source, content_type=content_type)
 
     def create(self, path: str, data: bytes, *, content_type: str | None = None) -> ObjectMeta:
         self._write(path)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from estinel_assets.errors import StoreError
@@ -66,6 +67,11 @@ class WatchedStore:
     def put(self, path: str, data: bytes, *, content_type: str | None = None) -> ObjectMeta:
         return self._watched(
             "put", path, lambda: self.inner.put(path, data, content_type=content_type)
+        )
+
+    def put_file(self, path: str, source: Path, *, content_type: str | None = None) -> ObjectMeta:
+        return self._watched(
+            "put_file", path, lambda: self.inner.put_file(path, source, content_type=content_type)
         )
 
     def create(self, path: str, data: bytes, *, content_type: str | None = None) -> ObjectMeta:
@@ -133,7 +139,8 @@ def refusing(inner: ObjectStore, at: int) -> WatchedStore:
 
 def bury(store: ObjectStore) -> None:
     """Make every lease in a store one of a process that has ended."""
-    for meta in list(store.list("leases")):
+    paths = (meta for meta in store.list() if "leases/" in meta.path or "/lease." in meta.path)
+    for meta in list(paths):
         record = LeaseRecord.from_json(store.get(meta.path).data, meta.path)
         process = record.process
         gone = replace(process, start_ticks=(process.start_ticks or 0) + 1)

@@ -1,7 +1,7 @@
 """Every refusal of a store becomes an error of ours that shows no secret."""
 
-import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import ClassVar
@@ -13,6 +13,7 @@ from estinel_assets.storage import open_store
 from estinel_assets.storage.port import ObjectStore
 from estinel_assets.storage.refusals import refusals, translate
 from tests.support.s3 import S3Access, s3_server
+from tests.support.serving import serving
 
 
 class _Answers(BaseHTTPRequestHandler):
@@ -48,23 +49,17 @@ class _Answers(BaseHTTPRequestHandler):
 @pytest.fixture
 def answering() -> Iterator[Callable[[int, str], ObjectStore]]:
     """Opens an S3 store whose server always gives one answer."""
-    servers = []
+    servers = ExitStack()
 
     def start(status: int, code: str) -> ObjectStore:
         body = f"<Error><Code>{code}</Code><Message>hidden</Message></Error>".encode()
         handler = type("Handler", (_Answers,), {"status": status, "body": body})
         server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-        thread.start()
-        servers.append((server, thread))
-        access = S3Access(f"http://127.0.0.1:{server.server_port}", "bucket")
+        access = S3Access(servers.enter_context(serving(server)), "bucket")
         return access.open("p", max_retries=0)
 
-    yield start
-    for server, thread in servers:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with servers:
+        yield start
 
 
 def _uses(store: ObjectStore) -> list[Callable[[], object]]:
