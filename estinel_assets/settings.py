@@ -146,6 +146,41 @@ class CompatibilitySettings(_Group):
     """Results older than this are reported by the asset check `results_age`."""
 
 
+class PublishingSettings(_Group):
+    """The publishing product line."""
+
+    config: Path | None = None
+    """`datasets.json` as HySDS writes it; else everything goes below `published/` in the store."""
+    types: tuple[str, ...] = ()
+    """Dataset types that are published, for a rollout in steps; empty for all. STAC catalogues
+    have the type of their entry, such as `stac_catalog`."""
+    policy: Literal["fail", "skip", "replace", "version"] = "fail"
+    """What to do where other content stands under the same publication."""
+    allow_extractors: bool = False
+    """Run the `extractor` commands of `datasets.json`; they are other people's programs."""
+    inbox: Path | None = None
+    """Folder of job folders, which a sensor watches; each is published under its own name."""
+    quiet_s: float = Field(default=60.0, ge=0)
+    """A job folder counts as complete when nothing in it changed for this long."""
+    index_url: SecretStr | None = None
+    """Dataset index as an SQLAlchemy URL, such as `postgresql+psycopg://user@host/index`; else an
+    SQLite file beside a local store. It is a secret where it holds a password."""
+    stac_url: str | None = None
+    """Root of a STAC API with the Transaction extension."""
+    stac_key: SecretStr | None = None
+    """API key that is sent with every request to it."""
+    stac_key_header: str = "X-Api-Key"
+    """Header that carries the key."""
+    stac_at_once: int = Field(default=8, ge=1, le=64)
+    """Requests to the STAC API in flight."""
+    stac_per_second: float | None = Field(default=None, gt=0)
+    """Most requests a second to the STAC API; no limit by default."""
+    stac_bulk_items: int = Field(default=500, ge=1, le=10_000)
+    """Items in one bulk request."""
+    uploads_at_once: int = Field(default=16, ge=1, le=256)
+    """Objects in flight to an object store."""
+
+
 class EarthdataSettings(_Group):
     """Earthdata Login, asked for only by files that need it; else ~/.netrc is looked at."""
 
@@ -194,6 +229,7 @@ class Settings(BaseSettings):
     outcomes: OutcomeSettings = OutcomeSettings()
     imagery: ImagerySettings = ImagerySettings()
     compatibility: CompatibilitySettings = CompatibilitySettings()
+    publishing: PublishingSettings = PublishingSettings()
     earthdata: EarthdataSettings = EarthdataSettings()
     alert: AlertSettings = AlertSettings()
     log: LogSettings = LogSettings()

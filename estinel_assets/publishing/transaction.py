@@ -1,0 +1,229 @@
+"""One transaction: from its sealed journal to its commit, or back to where it began."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from estinel_assets.errors import EstinelError, LeaseLostError
+from estinel_assets.logs import get_logger
+from estinel_assets.publishing.batches import batches
+from estinel_assets.publishing.doing import ForeignObjectError, Worker
+from estinel_assets.publishing.ending import PhaseTiming, PublicationError, Recovery, reason_of
+from estinel_assets.publishing.journal import Begin, Journal
+from estinel_assets.publishing.planning import Plan
+from estinel_assets.publishing.reasons import PublishingReason
+from estinel_assets.publishing.state import (
+    Current,
+    Standing,
+    State,
+    commit,
+    read_current,
+    write_state,
+)
+from estinel_assets.publishing.steps import Phase
+from estinel_assets.publishing.undoing import Undoing, UndoReport
+
+log = get_logger(__name__)
+
+BEFORE_COMMIT = tuple(phase for phase in Phase if phase is not Phase.AFTER)
+
+RECOVER = "run `estinel publish recover {publication}`, or publish it again"
+
+
+@dataclass(slots=True)
+class Transaction:
+    """A transaction whose journal is sealed. Use once."""
+
+    worker: Worker
+    journal: Journal
+    begin: Begin
+    plan: Plan
+    clock_s: Callable[[], float] = time.monotonic
+    """Seconds since some moment."""
+    timings: list[PhaseTiming] = field(default_factory=list)
+    _phase: Phase | None = None
+    _committing: bool = False
+
+    def carry_out(self, standing: Standing, state: State, current: Current) -> None:
+        """Do all steps and commit; on any failure undo them.
+
+        Args:
+            standing: what stood when the plan was made.
+            state: what the publication consists of afterwards.
+            current: the record that commits it.
+
+        Raises:
+            PublicationError: a target failed; the message says what was undone and what was not.
+            BaseException: anything else that came up, such as an interrupt, after undoing.
+        """
+        try:
+            for phase in BEFORE_COMMIT:
+                if self.plan.steps[phase]:
+                    self._do(phase)
+            self._phase = None
+            write_state(self.journal.store, self.journal.publication, self.journal.txn, state)
+            self.worker.check()
+            self._committing = True
+            commit(self.journal.store, standing, current)
+        except BaseException as error:
+            if self._was_committed(error):
+                return
+            failure = self._taken_back(error)
+            if failure is None:
+                raise
+            raise failure from error
+
+    def settle(self) -> tuple[str, ...]:
+        """Do what follows the commit, and close the journal.
+
+        Returns:
+            Warnings: what could not be done now; `recover` does it later.
+        """
+        try:
+            settle(self.worker, self.journal, self.begin)
+        except EstinelError as error:
+            log.warning(
+                "publication stands, but is not cleared up",
+                publication=self.journal.publication,
+                txn=self.journal.txn,
+                error=str(error),
+            )
+            how = RECOVER.format(publication=self.journal.publication)
+            return (f"what it replaced is not all cleared away ({error}); {how}",)
+        return ()
+
+    def _do(self, phase: Phase) -> None:
+        self._phase = phase
+        steps = self.plan.steps[phase]
+        began_s = self.clock_s()
+        self.journal.mark(phase)
+        self.worker.do(phase, steps)
+        timing = PhaseTiming(
+            phase,
+            len(steps),
+            self.plan.bytes if phase is Phase.OBJECTS else 0,
+            round(self.clock_s() - began_s, 6),
+        )
+        self.timings.append(timing)
+        log.info(
+            "publication phase done",
+            publication=self.journal.publication,
+            txn=self.journal.txn,
+            phase=str(phase),
+            steps=timing.steps,
+            bytes=timing.bytes,
+            duration_s=round(timing.duration_s, 3),
+        )
+
+    def _was_committed(self, error: BaseException) -> bool:
+        """Whether the commit stands although it did not answer.
+
+        Raises:
+            PublicationError: nobody can say now.
+        """
+        if not self._committing:
+            return False
+        try:
+            current = read_current(self.journal.store, self.journal.publication).current
+        except EstinelError as unreadable:
+            how = RECOVER.format(publication=self.journal.publication)
+            raise PublicationError(
+                PublishingReason.UNDO_INCOMPLETE,
+                f"nobody can say whether it was committed ({error}; then {unreadable}); {how}",
+            ) from error
+        return current is not None and current.txn == self.journal.txn
+
+    def _taken_back(self, error: BaseException) -> PublicationError | None:
+        """Undo everything, and say what to raise; None for the error itself."""
+        if isinstance(error, LeaseLostError):
+            return PublicationError(
+                PublishingReason.BUSY,
+                f"{error}; the worker that took it over undoes what was begun",
+            )
+        how = RECOVER.format(publication=self.journal.publication)
+        report: UndoReport | None = None
+        try:
+            if isinstance(error, ForeignObjectError):
+                self.journal.spare([error.step])
+            report = Undoing(self.worker, self.journal).undo(self.begin)
+            told = report.summary()
+        except EstinelError as second:
+            told = f"it could not be undone ({second})"
+        undone = report is not None and report.complete
+        self._note_undone(report)
+        if not isinstance(error, EstinelError):
+            error.add_note(told if undone else f"{told}; {how}")
+            return None
+        reason, message = reason_of(error, self._phase), f"{error}; {told}"
+        if not undone:
+            reason, message = PublishingReason.UNDO_INCOMPLETE, f"{message}; {how}"
+        log.warning(
+            "publication failed",
+            publication=self.journal.publication,
+            txn=self.journal.txn,
+            reason=str(reason),
+            error=message,
+        )
+        return PublicationError(reason, message, report)
+
+    def _note_undone(self, report: UndoReport | None) -> None:
+        """Close the journal, or note in it what is left. Where that fails, it stays open."""
+        try:
+            if report is not None:
+                note_undone(self.journal, self.begin, report)
+        except EstinelError as error:
+            log.warning(
+                "the journal of an undone publication stays open",
+                publication=self.journal.publication,
+                txn=self.journal.txn,
+                error=str(error),
+            )
+
+
+def settle(worker: Worker, journal: Journal, begin: Begin) -> None:
+    """Do what follows a commit, and close the journal. May be done again.
+
+    Raises:
+        EstinelError: a target failed; the journal stays open.
+    """
+    for part in journal.steps(begin, Phase.AFTER):
+        for batch in batches(part):
+            worker.do(Phase.AFTER, batch)
+    journal.close(begin, committed=True)
+
+
+def note_undone(journal: Journal, begin: Begin, report: UndoReport) -> None:
+    """Close the journal of an undone transaction, or note in it what is left.
+
+    Raises:
+        StoreError: the store refuses; the journal stays open.
+    """
+    if report.complete:
+        journal.close(begin, committed=False)
+    else:
+        journal.keep_left(report.left)
+
+
+def recover(worker: Worker, journal: Journal) -> Recovery:
+    """Complete or undo a transaction that was broken off.
+
+    Raises:
+        EstinelError: a target failed, or the journal cannot be read; it stays open.
+    """
+    begin = journal.begin()
+    if begin is None:
+        # It was never sealed, or is already settled; what is left of it means nothing.
+        committed = _stands(journal)
+        journal.close(None, committed=committed)
+        return Recovery(journal.publication, journal.txn, committed=committed)
+    if _stands(journal):
+        settle(worker, journal, begin)
+        return Recovery(journal.publication, journal.txn, committed=True)
+    report = Undoing(worker, journal).undo(begin)
+    note_undone(journal, begin, report)
+    return Recovery(journal.publication, journal.txn, committed=False, undo=report)
+
+
+def _stands(journal: Journal) -> bool:
+    current = read_current(journal.store, journal.publication).current
+    return current is not None and current.txn == journal.txn
