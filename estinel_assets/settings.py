@@ -177,6 +177,8 @@ class PublishingSettings(_Group):
     """Most requests a second to the STAC API; no limit by default."""
     stac_bulk_items: int = Field(default=500, ge=1, le=10_000)
     """Items in one bulk request."""
+    images_collection: str = "estinel-images"
+    """STAC collection that imagery's images are published in."""
     uploads_at_once: int = Field(default=16, ge=1, le=256)
     """Objects in flight to an object store."""
 
