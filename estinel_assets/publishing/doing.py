@@ -14,7 +14,7 @@ from estinel_assets.errors import (
 from estinel_assets.publishing.batches import all_at_once, by_group
 from estinel_assets.publishing.claims import give_up_claim, take_claim
 from estinel_assets.publishing.model import DIGEST, PUBLICATION, JsonObject, Place
-from estinel_assets.publishing.ports import IndexedDocument, Targets
+from estinel_assets.publishing.ports import Targets
 from estinel_assets.publishing.reasons import PublishingReason
 from estinel_assets.publishing.steps import Kind, Phase, Step, Verb
 from estinel_assets.storage.port import ObjectStore
@@ -146,9 +146,9 @@ class Worker:
             expected={step.name: step.former_digest for step in steps},
         )
 
-    def document(self, step: Step) -> IndexedDocument:
+    def document(self, step: Step) -> "PlannedDocument":
         """The document that a step writes."""
-        return IndexedDocument(step.name, self.publication, step.digest, _body(step))
+        return PlannedDocument(step, self.publication)
 
     def _write_collections(self, steps: Iterable[Step]) -> None:
         for step in steps:
@@ -180,6 +180,29 @@ class Worker:
             return
         if not self.targets.need_stac().has_items(name):
             self.targets.need_stac().delete_collection(name)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedDocument:
+    """A document that a step writes, read when it is asked for; a `WritableDocument`."""
+
+    step: Step
+    publication: str
+
+    @property
+    def id(self) -> str:
+        """See `IndexedDocument`."""
+        return self.step.name
+
+    @property
+    def digest(self) -> str:
+        """See `IndexedDocument`."""
+        return self.step.digest
+
+    @property
+    def document(self) -> JsonObject:
+        """See `IndexedDocument`."""
+        return _body(self.step)
 
 
 def _create_object(store: ObjectStore, step: Step) -> None:

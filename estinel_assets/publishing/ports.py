@@ -24,6 +24,30 @@ class IndexedDocument:
     """With GRQ's fields."""
 
 
+class WritableDocument(Protocol):
+    """What an `IndexedDocument` is made from; its document may be read when it is asked for."""
+
+    @property
+    def id(self) -> str:
+        """See `IndexedDocument`."""
+        ...
+
+    @property
+    def publication(self) -> str:
+        """See `IndexedDocument`."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """See `IndexedDocument`."""
+        ...
+
+    @property
+    def document(self) -> JsonObject:
+        """See `IndexedDocument`; may be asked for more than once, and must be the same."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class DocumentQuery:
     """What to look for; everything given must hold."""
@@ -55,7 +79,7 @@ class DocumentIndex(Protocol):
 
     def apply(
         self,
-        writes: Sequence[IndexedDocument],
+        writes: Sequence[WritableDocument],
         deletes: Collection[str] = (),
         *,
         expected: Mapping[str, str | None],

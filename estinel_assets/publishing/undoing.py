@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from estinel_assets.errors import EstinelError, LeaseLostError
 from estinel_assets.publishing.batches import by_group
-from estinel_assets.publishing.doing import Worker
+from estinel_assets.publishing.doing import PlannedDocument, Worker
 from estinel_assets.publishing.journal import Begin, Journal, Left
 from estinel_assets.publishing.model import PUBLICATION, JsonObject, digest_of, owner_of
 from estinel_assets.publishing.ports import IndexedDocument, StacTarget
@@ -160,7 +160,7 @@ class Undoing:
     def _undo_documents(self, phase: Phase, steps: Sequence[Step]) -> None:
         index = self.worker.targets.index
         standing = index.get([step.name for step in steps])
-        writes: list[IndexedDocument] = []
+        writes: list[PlannedDocument] = []
         deletes: list[str] = []
         expected: dict[str, str | None] = {}
         for step in steps:

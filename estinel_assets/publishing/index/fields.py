@@ -1,7 +1,7 @@
 """What of a document is searched: its box, its times, its type and its words."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -10,7 +10,7 @@ from estinel_assets.errors import PermanentError
 from estinel_assets.publishing.index.boxes import Box, box_of
 from estinel_assets.publishing.index.errors import FieldError
 from estinel_assets.publishing.index.words import words_of
-from estinel_assets.publishing.ports import IndexedDocument
+from estinel_assets.publishing.ports import WritableDocument
 from estinel_assets.publishing.reasons import PublishingReason
 
 _TEXT_FIELDS = ("id", "label", "dataset", "dataset_type")
@@ -35,18 +35,26 @@ class Row:
     """The document as JSON."""
 
 
-def rows_of(documents: Sequence[IndexedDocument]) -> list[Row]:
+def rows_of(documents: Iterable[WritableDocument]) -> list[Row]:
     """What the index keeps of documents.
+
+    Raises:
+        FieldError: one cannot be kept; see `check_rows`.
+    """
+    return [_row(document) for document in documents]
+
+
+def check_rows(documents: Iterable[WritableDocument]) -> None:
+    """Make sure that the index can keep documents, looking at one at a time.
 
     Raises:
         PermanentError: (`invalid_dataset`) some have an id that no database keeps, a location that
             is no geometry or times that are none; all of them are listed.
     """
-    rows: list[Row] = []
     faults: list[str] = []
     for document in documents:
         try:
-            rows.append(_row(document))
+            _row(document)
         except FieldError as error:
             faults.append(f"  {document.id!r:.200}: {error}")
     if faults:
@@ -56,7 +64,6 @@ def rows_of(documents: Sequence[IndexedDocument]) -> list[Row]:
             PublishingReason.INVALID_DATASET,
             f"the dataset index cannot take these documents:\n{listed}",
         )
-    return rows
 
 
 def is_storable(text: str) -> bool:
@@ -87,7 +94,7 @@ def times_of(document: Mapping[str, Any]) -> tuple[datetime | None, datetime | N
     return starts or ends, ends or starts
 
 
-def _row(document: IndexedDocument) -> Row:
+def _row(document: WritableDocument) -> Row:
     for name, value in (("id", document.id), ("publication", document.publication)):
         if not is_storable(value):
             raise FieldError(f"its {name} {value!r:.100} is empty, holds NUL or is no Unicode")

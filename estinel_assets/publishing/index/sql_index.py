@@ -14,10 +14,10 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from estinel_assets.errors import PermanentError, RetryableError, SourceFault, UnitError
 from estinel_assets.publishing.index.database import Database
 from estinel_assets.publishing.index.errors import DocumentsChangedError, named
-from estinel_assets.publishing.index.fields import is_storable, rows_of
+from estinel_assets.publishing.index.fields import check_rows, is_storable, rows_of
 from estinel_assets.publishing.index.queries import PAGE, Search, read_query
 from estinel_assets.publishing.index.tables import VERSION, documents, versions
-from estinel_assets.publishing.ports import DocumentQuery, IndexedDocument
+from estinel_assets.publishing.ports import DocumentQuery, IndexedDocument, WritableDocument
 from estinel_assets.publishing.reasons import PublishingReason
 from estinel_assets.transport.policy import (
     AnswerTimeoutError,
@@ -29,6 +29,8 @@ from estinel_assets.transport.policy import (
 T = TypeVar("T")
 
 _MESSAGE_LENGTH = 300
+_ROWS_AT_ONCE = 500
+"""Documents in memory at once while they are written."""
 _PROBE = IndexedDocument(
     id="estinel:probe",
     publication="estinel:probe",
@@ -66,7 +68,7 @@ class SqlDocumentIndex:
 
     def apply(
         self,
-        writes: Sequence[IndexedDocument],
+        writes: Sequence[WritableDocument],
         deletes: Collection[str] = (),
         *,
         expected: Mapping[str, str | None],
@@ -89,7 +91,8 @@ class SqlDocumentIndex:
         wanted = _wanted(writes, deletes, expected)
         if not wanted:
             return
-        rows = sorted(rows_of(writes), key=lambda row: row.id)
+        check_rows(writes)
+        ordered = sorted(writes, key=lambda document: document.id)
         touched = sorted(filter(is_storable, wanted))
         # The answer to a commit can be lost; then the digests say whether it stands.
         unanswered = False
@@ -107,7 +110,9 @@ class SqlDocumentIndex:
                     raise DocumentsChangedError(changed)
                 self._database.remove(connection, sorted(standing))
                 try:
-                    self._database.insert(connection, rows)
+                    for start in range(0, len(ordered), _ROWS_AT_ONCE):
+                        rows = rows_of(ordered[start : start + _ROWS_AT_ONCE])
+                        self._database.insert(connection, rows)
                 except IntegrityError:
                     raise _RacedError("another writer added one of the documents") from None
                 unanswered = True
@@ -264,7 +269,7 @@ def _selected() -> "Select[str, str, str, str]":
 
 
 def _wanted(
-    writes: Sequence[IndexedDocument],
+    writes: Sequence[WritableDocument],
     deletes: Collection[str],
     expected: Mapping[str, str | None],
 ) -> dict[str, str | None]:

@@ -15,7 +15,7 @@ from estinel_assets.errors import BadInputError, MissingDependencyError, Permane
 from estinel_assets.publishing.index import INDEX_FILE, DocumentsChangedError, open_index
 from estinel_assets.publishing.index.boxes import Box, box, box_of
 from estinel_assets.publishing.index.errors import FieldError
-from estinel_assets.publishing.index.fields import is_storable, rows_of, times_of
+from estinel_assets.publishing.index.fields import check_rows, is_storable, rows_of, times_of
 from estinel_assets.publishing.index.queries import read_query
 from estinel_assets.publishing.index.words import words_of
 from estinel_assets.publishing.ports import DocumentQuery
@@ -226,7 +226,7 @@ def test_what_is_no_time_is_refused(value: object) -> None:
 def test_faults_of_many_documents_are_listed_up_to_a_limit() -> None:
     faulty = [document(f"id{number}", location="here") for number in range(25)]
     with pytest.raises(PermanentError, match="and 5 more") as caught:
-        rows_of(faulty)
+        check_rows(faulty)
     assert caught.value.reason == PublishingReason.INVALID_DATASET
     assert str(caught.value).count("location 'here'") == 20
 
