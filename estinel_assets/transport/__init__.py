@@ -18,7 +18,7 @@ an answer that cannot be read    tried again, then `RetryableError` (corrupt)
 any other                        `PermanentError` with the server's short message
 ===============================  ==================================================
 
-POST is tried again like GET: the requests that go through here only ask.
+POST and PUT are tried again like GET. An earlier try may have had its effect: whoever writes reads back.
 """
 
 from estinel_assets.transport.policy import (

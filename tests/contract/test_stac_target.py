@@ -1,4 +1,4 @@
-"""What every STAC API that we publish to promises, tried on pgstac and on the embedded API."""
+"""What every STAC API that we publish to promises: pgstac, the embedded one, and the fake."""
 
 import copy
 from collections.abc import Iterator
@@ -14,32 +14,39 @@ from estinel_assets.publishing.ports import StacTarget
 from estinel_assets.stac.transactions import StacTransactions
 from estinel_assets.stac.transactions.documents import difference
 from estinel_assets.transport import RetryPolicy
+from tests.support.memory_stac import MemoryStac
 from tests.support.pgstac import pgstac_api, why_no_pgstac
 from tests.support.stac_api import running_stac_api, stac_collection, stac_item
 
 POLICY = RetryPolicy(attempts=3, backoff_s=0.01, backoff_max_s=0.02, deadline_s=60)
+IN_MEMORY = "memory:"
+MEMORY = MemoryStac()
 EXTENSION = "https://stac-extensions.github.io/eo/v1.1.0/schema.json"
 
 
-@pytest.fixture(scope="module", params=["pgstac", "embedded"])
+@pytest.fixture(scope="module", params=["pgstac", "embedded", "memory"])
 def url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if request.param == "pgstac":
         if reason := why_no_pgstac():
             pytest.skip(reason)
         with pgstac_api() as root:
             yield root
+    elif request.param == "memory":
+        yield IN_MEMORY
     else:
         folder: Path = tmp_path_factory.mktemp("stac")
         with running_stac_api(folder, transactions=True) as root:
             yield root
 
 
-def opened(url: str, **options: Any) -> StacTransactions:
+def opened(url: str, **options: Any) -> StacTarget:
+    if url.startswith(IN_MEMORY):
+        return MEMORY
     return StacTransactions(url, policy=POLICY, timeout_s=20, **{"at_once": 4, **options})
 
 
 @pytest.fixture
-def target(url: str) -> Iterator[StacTransactions]:
+def target(url: str) -> Iterator[StacTarget]:
     target = opened(url)
     yield target
     target.close()

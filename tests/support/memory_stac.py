@@ -3,10 +3,15 @@
 import copy
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
-from estinel_assets.errors import PermanentError, SourceFault
+import shapely.geometry
+
+from estinel_assets.errors import BadInputError, PermanentError, SourceFault
 from estinel_assets.publishing.model import JsonObject
+from estinel_assets.stac.transactions.documents import difference
+from estinel_assets.stac.transactions.writing import failed_items
 
 
 class MemoryStac:
@@ -22,7 +27,10 @@ class MemoryStac:
     def create_collection(self, collection: Mapping[str, Any]) -> None:
         name = collection["id"]
         if name in self.stored and self.stored[name] != collection:
-            raise PermanentError(SourceFault.UNAVAILABLE, f"collection {name} exists already")
+            told = difference(collection, self.stored[name])
+            raise PermanentError(
+                SourceFault.UNAVAILABLE, f"another collection {name!r} stands; it differs in {told}"
+            )
         self.replace_collection(collection)
 
     def replace_collection(self, collection: Mapping[str, Any]) -> None:
@@ -41,19 +49,14 @@ class MemoryStac:
         return {name: copy.deepcopy(found[name]) for name in item_ids if name in found}
 
     def create_items(self, collection_id: str, items: Sequence[Mapping[str, Any]]) -> None:
-        found = self._items_of(collection_id)
-        taken = [one["id"] for one in items if found.get(one["id"], one) != one]
-        self._write(found, [one for one in items if one["id"] not in found])
-        if taken:
-            raise PermanentError(
-                SourceFault.UNAVAILABLE, f"other items of {collection_id} stand: {taken}"
-            )
+        self._write(collection_id, items, replacing=False)
 
     def replace_items(self, collection_id: str, items: Sequence[Mapping[str, Any]]) -> None:
-        self._write(self._items_of(collection_id), items)
+        self._write(collection_id, items, replacing=True)
 
     def delete_items(self, collection_id: str, item_ids: Collection[str]) -> None:
         for name in item_ids:
+            _check_id(name)
             self.stored_items.get(collection_id, {}).pop(name, None)
 
     def all_items(self, collection_id: str) -> Iterator[JsonObject]:
@@ -66,17 +69,47 @@ class MemoryStac:
     def close(self) -> None:
         return
 
-    def _items_of(self, collection_id: str) -> dict[str, JsonObject]:
-        try:
-            return self.stored_items[collection_id]
-        except KeyError:
-            raise PermanentError(
-                SourceFault.NOT_FOUND, f"there is no collection {collection_id}"
-            ) from None
-
-    def _write(self, found: dict[str, JsonObject], items: Sequence[Mapping[str, Any]]) -> None:
+    def _write(
+        self, collection_id: str, items: Sequence[Mapping[str, Any]], *, replacing: bool
+    ) -> None:
         for one in items:
-            found[one["id"]] = _copied(one)
+            _check_id(one["id"])
+        found = self.stored_items.get(collection_id)
+        if found is None:
+            raise PermanentError(SourceFault.NOT_FOUND, f"there is no collection {collection_id!r}")
+        faults = {}
+        for one in items:
+            name = one["id"]
+            if not replacing and found.get(name, one) != one:
+                faults[name] = "another item stands"
+            elif fault := _fault_of(one):
+                faults[name] = fault
+            else:
+                found[name] = _copied(one)
+        if faults:
+            raise failed_items(
+                {
+                    name: PermanentError(SourceFault.UNAVAILABLE, fault)
+                    for name, fault in faults.items()
+                },
+                f"created in collection {collection_id!r}",
+            )
+
+
+def _check_id(name: str) -> None:
+    if name in ("", ".", ".."):
+        raise BadInputError(f"{name!r} cannot be the id of an item")
+
+
+def _fault_of(item: Mapping[str, Any]) -> str:
+    """What an API has against an item; empty for nothing."""
+    when = item["properties"].get("datetime")
+    try:
+        shapely.geometry.shape(item["geometry"])
+        datetime.fromisoformat(when) if when is not None else None
+    except (ValueError, TypeError, AttributeError) as error:
+        return f"it is not valid ({type(error).__name__})"
+    return ""
 
 
 def _copied(document: Mapping[str, Any]) -> JsonObject:

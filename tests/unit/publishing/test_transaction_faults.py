@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from estinel_assets.publishing.ending import Action, PublicationError
 from estinel_assets.publishing.model import JsonObject, Policy
 from estinel_assets.publishing.reasons import PublishingReason
-from tests.support.publishing import Fault, Made, Mode, World, faulty, memory_world
+from tests.support.publishing import Fault, Made, Mode, World, faulty, made_item, memory_world
 from tests.support.watched_store import Crash, bury
 
 NEVER = 10**6
@@ -162,7 +162,7 @@ def test_a_collection_that_others_use_stays(world: World, old: Made) -> None:
     dead = faulty(world, Fault(at, mode=Mode.DEAD))
     with pytest.raises(Crash):
         world.publisher(dead).publish(old, "p", Policy.FAIL)
-    theirs = {"id": "theirs", "collection": "one", "properties": {}}
+    theirs = made_item("one", "theirs")
     world.stac.create_items("one", [theirs])
     bury(world.journal)
     world.publisher().recover("p")
