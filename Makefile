@@ -6,11 +6,14 @@
 
 PYTHON ?= python3
 VENV ?= .venv
-WORKERS ?= 2
+# For two cores: many tests wait for a daemon, a browser or a time limit, and keep none busy.
+WORKERS ?= 3
 # Tests sync thousands of small files. In memory, where there are 6 GB of room, this takes no time;
 # the long tests use the disk.
 ROOM := $(shell df --output=avail /dev/shm 2>/dev/null | tail -1)
-IN_MEMORY := $(shell [ "$(ROOM)" -gt 6000000 ] 2>/dev/null && echo env TMPDIR=/dev/shm)
+IN_MEMORY := $(shell [ "$(ROOM)" -gt 6000000 ] 2>/dev/null && echo TMPDIR=/dev/shm)
+# Where compiled files are not kept, each of some hundred processes compiles the package again.
+TESTING := env PYTHONDONTWRITEBYTECODE= $(IN_MEMORY)
 
 BIN := $(VENV)/bin
 
@@ -33,7 +36,7 @@ ui: $(VENV)/.installed-demo ## open Dagster on what `make demo` left
 
 test: $(VENV)/.installed-test ## install what the tests need and run them all but the long ones
 	@tools/system-packages
-	$(IN_MEMORY) $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal \
+	$(TESTING) $(BIN)/python -m pytest --numprocesses=$(WORKERS) --dist=worksteal \
 	    -o tmp_path_retention_policy=failed --durations=12 --cov --cov-report=term
 
 soak: $(VENV)/.installed-test ## run the long tests

@@ -2,13 +2,13 @@
 
 import os
 from collections.abc import Iterator
-from multiprocessing import forkserver, get_context
 
 import pytest
 from hypothesis import HealthCheck, settings
 from playwright.sync_api import Page
 
-from tests.support import browser
+from tests.support import browser, fork_server
+from tests.support.revisions import keep_revisions
 from tests.support.skips import plain_reason, skip_table
 
 # A slow machine is no failure, so examples have no deadline. In CI the same examples are tried
@@ -16,6 +16,8 @@ from tests.support.skips import plain_reason, skip_table
 settings.register_profile("local", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("local"), derandomize=True, database=None)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+keep_revisions()
 
 KEPT = {"ESTINEL_REAL_DATA"}
 
@@ -41,26 +43,13 @@ def _clean_environment() -> Iterator[None]:
 
 
 MANY_TESTS = 1000
-FORKED = (
-    "obstore.auth.boto3",
-    "tests.support.compatibility_process",
-    "tests.support.imagery_crash",
-    "tests.support.increment_process",
-    "tests.support.racing",
-)
-"""What the processes of tests import."""
 
 
 @pytest.fixture(scope="session", autouse=True)
 def _fork_server(request: pytest.FixtureRequest, _clean_environment: None) -> None:
-    """Start the fork server with everything that any test's processes import.
-
-    There is one for the whole of this process, and it keeps the modules that it was started with;
-    each process would import what is missing by itself. For a few tests that is less work.
-    """
+    """Start a fork server for all tests; for a few of them it is less work to do without."""
     if len(request.session.items) >= MANY_TESTS:
-        get_context("forkserver").set_forkserver_preload(list(FORKED))
-        forkserver.ensure_running()
+        fork_server.start_complete()
 
 
 @pytest.fixture(autouse=True)

@@ -11,9 +11,9 @@ import dagster as dg
 import pytest
 from playwright.sync_api import Page
 
-from estinel_assets.compatibility.chart import markdown_bars
 from estinel_assets.orchestration.in_process import open_instance
 from estinel_assets.orchestration.partitions import COLLECTIONS, sync_partitions
+from estinel_assets.outcomes.chart import markdown_bars
 from tests.support.compatibility import QUIET, RESULTS
 from tests.support.real import ROOT
 from tests.support.web_server import dagster_web_server

@@ -13,11 +13,11 @@ from tests.support.compatibility import (
     FILES,
     CompatibilityWorld,
     compatibility_world,
-    own_fork_server,
     quiet_dagster,
     result,
 )
 from tests.support.compatibility_process import At, Orders, context, ended, start
+from tests.support.fork_server import own_fork_server
 
 pytestmark = quiet_dagster
 

@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -329,15 +328,3 @@ def compatibility_world(
         )
         world.configure(**(settings or {}))
         yield world
-
-
-@contextmanager
-def own_fork_server() -> Iterator[None]:
-    """For a module of tests: its fork server imports the readers, as in the product.
-
-    There is one for a process, and that of the tests before has imported other things. It is
-    stopped, before and after; whoever needs one next starts it anew.
-    """
-    forkserver._forkserver._stop()  # type: ignore[attr-defined]
-    yield
-    forkserver._forkserver._stop()  # type: ignore[attr-defined]

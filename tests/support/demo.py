@@ -1,11 +1,7 @@
 """One demo for all tests that look at it, made by the command as a user would run it."""
 
-import fcntl
 import json
-import os
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support.cli import command_line, process_environment
+from tests.support.sharing import shared_folder
 
 _TIMEOUT_S = 300
 
@@ -42,12 +39,10 @@ def made_demo(factory: pytest.TempPathFactory) -> MadeDemo:
 
     Do not change anything in its folder: other tests look at it.
     """
-    base = factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    said = shared / "demo.json"
-    with _locked(shared / "demo.lock"):
+    with shared_folder(factory.getbasetemp(), "made-demo") as folder:
+        said = folder / "demo.json"
         if not said.exists():
-            said.write_text(json.dumps(asdict(_make(shared))), encoding="utf-8")
+            said.write_text(json.dumps(asdict(_make(folder))), encoding="utf-8")
     return MadeDemo(**json.loads(said.read_text(encoding="utf-8")))
 
 
@@ -62,10 +57,3 @@ def _make(beside: Path) -> MadeDemo:
         timeout=_TIMEOUT_S,
     )
     return MadeDemo(str(beside / "demo"), done.returncode, done.stdout, done.stderr)
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield

@@ -23,7 +23,7 @@ import pytest
 
 from estinel_assets.build import build_definitions
 from estinel_assets.demo.items import collection
-from estinel_assets.demo.world import build_world
+from estinel_assets.demo.world import DEMO_SEED, ITEMS_FILE, build_world
 from estinel_assets.imagery.reasons import IMAGERY
 from estinel_assets.imagery.site_id import site_id
 from estinel_assets.orchestration.in_process import JobRun, run_job
@@ -35,6 +35,7 @@ from estinel_assets.stac.api.items import ItemRepository
 from estinel_assets.storage.opening import open_store
 from estinel_assets.storage.port import ObjectStore
 from tests.support.s3 import S3Access
+from tests.support.sharing import shared_folder
 from tests.support.stac_api import DATABASE_NAME, running_stac_api
 
 Item = dict[str, Any]
@@ -56,7 +57,7 @@ _DAYS = ("20240210", "20240624", "20240803", "20241017", "20241204", "20250202")
 
 @cache
 def demo_scenes(base: Path) -> tuple[Path, str]:
-    """The demo's Hobart, made once for all tests of a process.
+    """The demo's Hobart, made once for all tests of a run; do not change its files.
 
     Args:
         base: `tmp_path_factory.getbasetemp()`.
@@ -64,8 +65,10 @@ def demo_scenes(base: Path) -> tuple[Path, str]:
     Returns:
         The folder of the scenes, and the items as JSON with addresses relative to it.
     """
-    world = build_world(base / "demo-hobart", seed=7, locations=["Hobart"])
-    return world.folder, json.dumps(list(world.items))
+    with shared_folder(base, "demo-hobart") as folder:
+        if not (folder / ITEMS_FILE).exists():  # it is written last
+            build_world(folder, seed=DEMO_SEED, locations=["Hobart"])
+    return folder, json.dumps(json.loads((folder / ITEMS_FILE).read_text())["features"])
 
 
 def plain_scenes(base: Path, root: str | None = None) -> list[Item]:

@@ -3,7 +3,9 @@
 import csv
 import hashlib
 import json
+import shutil
 from collections import defaultdict
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,12 @@ BANDS = {"red": "B04", "green": "B03", "blue": "B02"}
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return build_world(tmp_path_factory.mktemp("world"), seed=11)
+
+
+def copy_of(world: World, folder: Path) -> World:
+    """The same world in another folder."""
+    shutil.copytree(world.folder, folder)
+    return replace(world, folder=folder, sites=folder / world.sites.name)
 
 
 def items_of(world: World) -> list[Item]:
@@ -368,10 +376,10 @@ def test_items_offset_says_what_the_numbers_hold(world: World) -> None:
             assert asset["raster:bands"][0]["scale"] == 0.0001
 
 
-def test_a_day_passes(tmp_path: Path) -> None:
-    world = build_world(tmp_path, seed=3, locations=["Hobart", "Casey Station", "Mawson Station"])
+def test_a_day_passes(world: World, tmp_path: Path) -> None:
+    world = copy_of(world, tmp_path / "world")
     before: dict[str, Item] = {item["id"]: item for item in items_of(world)}
-    untouched = digests(tmp_path)
+    untouched = digests(world.folder)
     was_cut = [item for item in before.values() if not readable(world, item)]
     brought: list[Item] = [dict(item) for item in pass_a_day(world)]
     assert len(brought) == 4
@@ -383,7 +391,7 @@ def test_a_day_passes(tmp_path: Path) -> None:
     assert repaired["properties"]["updated"] > former["properties"]["updated"]
     assert repaired["properties"]["created"] == former["properties"]["created"]
     assert repaired["assets"] == former["assets"]
-    with rasterio.open(tmp_path / repaired["assets"]["red"]["href"]) as raster:
+    with rasterio.open(path_of(world, repaired, "red")) as raster:
         assert raster.read(1).min() > 0
 
     fresh = [item for item in brought if item["id"] not in before]
@@ -408,8 +416,8 @@ def test_a_day_passes(tmp_path: Path) -> None:
     latest = max(item["properties"]["datetime"] for item in before.values())
     assert new_day["properties"]["datetime"] > latest
 
-    after = digests(tmp_path)
+    after = digests(world.folder)
     changed = {name for name in untouched if untouched[name] != after[name]}
     assert changed == {"items.json", repaired["assets"]["red"]["href"]}
-    saved = json.loads((tmp_path / "items.json").read_text())["features"]
+    saved = json.loads((world.folder / "items.json").read_text())["features"]
     assert {item["id"] for item in saved} == before.keys() | {item["id"] for item in fresh}
