@@ -198,7 +198,7 @@ def peer(access: S3Access, api: str, publications: Publications, job: Path) -> d
 
 
 def _document(item: dict[str, Any], publication: str) -> IndexedDocument:
-    body = item_document(item, document_id=item["id"], version="1")
+    body = item_document(item, version="1")
     return IndexedDocument(item["id"], publication, "plain", body)
 
 

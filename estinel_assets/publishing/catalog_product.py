@@ -1,7 +1,6 @@
 """A STAC catalogue of a job's folder as something that can be published."""
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -9,7 +8,7 @@ from pathlib import Path
 
 from estinel_assets.publishing.catalog_checks import CHANGED
 from estinel_assets.publishing.datasets_config import Route
-from estinel_assets.publishing.item_documents import item_document
+from estinel_assets.publishing.item_documents import document_id, item_document
 from estinel_assets.publishing.model import (
     DIGEST,
     CollectionEntry,
@@ -35,9 +34,6 @@ from estinel_assets.publishing.spool import Spool
 from estinel_assets.publishing.stac_documents import Problem, digest_of, read_document
 from estinel_assets.publishing.stac_hrefs import CatalogRoot
 from estinel_assets.publishing.stac_validation import Kind, to_current_version
-
-_BETWEEN = "@"
-"""Between an item's id and its collection, where the id alone is not unique."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +96,6 @@ class CatalogProduct:
         collections = list(self._collections(target, spool))
         items: list[ItemEntry] = []
         documents: list[DocumentEntry] = []
-        shared = self._shared_ids()
         for each in self.documents:
             if each.collection is None:
                 continue
@@ -109,16 +104,10 @@ class CatalogProduct:
             )
             digest = item["properties"][DIGEST]
             items.append(ItemEntry(each.collection, item["id"], digest, spool.add(item)))
-            own_id = item["id"]
-            document_id = f"{own_id}{_BETWEEN}{each.collection}" if each.id in shared else own_id
-            document = item_document(item, document_id=document_id, version=self.route.version)
-            documents.append(DocumentEntry(document_id, digest_of(document), spool.add(document)))
+            document = item_document(item, version=self.route.version)
+            body = spool.add(document)
+            documents.append(DocumentEntry(document_id(item), digest_of(document), body))
         return ProductParts(documents, collections, items, files)
-
-    def _shared_ids(self) -> frozenset[str]:
-        """Ids that items of several collections have."""
-        counted = Counter(each.id for each in self.documents if each.collection is not None)
-        return frozenset(item_id for item_id, count in counted.items() if count > 1)
 
     def _collections(self, target: Target, spool: Spool) -> Iterator[CollectionEntry]:
         if self.made_collection is not None:

@@ -9,10 +9,13 @@ from hashlib import sha256
 from pathlib import Path
 
 from estinel_assets.errors import BadInputError
+from estinel_assets.logs import get_logger
 from estinel_assets.outcomes.index import IndexRow
 from estinel_assets.outcomes.paths import Key
 from estinel_assets.outcomes.rules import RetryRule, is_due, is_final
 from estinel_assets.publishing.reasons import PublishingReason
+
+log = get_logger(__name__)
 
 LEFT_OUT = "_datasets.json"
 """What publishing itself writes into a folder."""
@@ -94,7 +97,12 @@ def waiting(
     for folder in sorted(inbox.iterdir()):
         if not folder.is_dir() or folder.name.startswith("."):
             continue
-        listing = list_folder(folder)
+        try:
+            listing = list_folder(folder)
+        except (BadInputError, FileNotFoundError) as error:
+            # It is being moved or written, or not ours to read; the others are not to wait for it.
+            log.warning("job folder passed over", folder=str(folder), error=str(error))
+            continue
         if now - listing.changed_at < timedelta(seconds=quiet_s) or not listing.files:
             continue
         row = standing.get((folder.name,))

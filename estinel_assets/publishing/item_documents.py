@@ -13,12 +13,16 @@ LEVEL = "item"
 SYSTEM_VERSION = "v1.0"
 
 
-def item_document(item: Mapping[str, Any], *, document_id: str, version: str) -> JsonObject:
+def document_id(item: Mapping[str, Any]) -> str:
+    """Id of an item's document: items of two collections may have one id, documents may not."""
+    return f"{item['id']}@{item['collection']}"
+
+
+def item_document(item: Mapping[str, Any], *, version: str) -> JsonObject:
     """Describe an item as GRQ does.
 
     Args:
         item: as it is published: with its collection and absolute addresses.
-        document_id: of the document; unlike the item's own id unique in the index.
         version: of the catalogue's route, where the item has none of its own; may be empty.
 
     Returns:
@@ -29,8 +33,8 @@ def item_document(item: Mapping[str, Any], *, document_id: str, version: str) ->
     item_id, collection = item["id"], item["collection"]
     hrefs = [as_text(as_mapping(asset).get("href")) for asset in _assets(item)]
     document: JsonObject = {
-        "id": document_id,
-        "objectid": document_id,
+        "id": document_id(item),
+        "objectid": item_id,
         "metadata": {
             name: value for name, value in properties.items() if name not in {PUBLICATION, DIGEST}
         },

@@ -25,7 +25,7 @@ from estinel_assets.publishing.model import Content, Place, Policy
 from estinel_assets.publishing.planning import Plan
 from estinel_assets.publishing.ports import DocumentQuery
 from estinel_assets.publishing.publisher import Publisher, Source
-from estinel_assets.publishing.reasons import PUBLISHING
+from estinel_assets.publishing.reasons import PUBLISHING, PublishingReason
 from estinel_assets.publishing.scan import scan_folder
 from estinel_assets.publishing.scanned import FolderRefusedError, Scan
 from estinel_assets.publishing.spool import Spool
@@ -163,7 +163,15 @@ class Publications:
                 )
             return result
 
-        return self.record(publication, remove, inputs="", detail={})
+        # The folder may stand in the inbox still: as it is, it is not to be published again.
+        former = self.book.ledger.get((publication,))
+        kept = {} if former is None else former.detail
+        return self.record(
+            publication,
+            remove,
+            inputs="" if former is None else former.inputs,
+            detail={name: kept[name] for name in ("folder", "policy") if name in kept},
+        )
 
     def recover(self, publication: str | None = None) -> Iterator[Recovery | PublicationError]:
         """Complete or undo what was broken off, of one publication or of all.
@@ -214,6 +222,10 @@ class Publications:
             reason = str(reason_of(error, None))
             message = str(error)[:MESSAGE_LENGTH]
             more = error_detail(error)
+        except Exception as error:
+            log.exception("internal error", publication=publication)
+            reason = str(PublishingReason.INTERNAL_ERROR)
+            message = f"{type(error).__name__}: {error}"[:MESSAGE_LENGTH]
         outcome = self._outcome(key, reason, message, began, inputs, former, {**detail, **more})
         self.book.ledger.put_one(outcome)
         log.info(

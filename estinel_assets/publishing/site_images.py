@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from estinel_assets.errors import NotFoundError, StoreError
-from estinel_assets.publishing.item_documents import item_document
+from estinel_assets.publishing.item_documents import document_id, item_document
 from estinel_assets.publishing.model import (
     DIGEST,
     PUBLICATION,
@@ -73,7 +73,8 @@ class SiteImages:
             digest = self._digest(path, version)
             body = _Item(self, path, publication, digest)
             items.append(ItemEntry(self.collection, posixpath.basename(path), digest, body))
-            documents.append(DocumentEntry(posixpath.basename(path), digest, _Document(body)))
+            named = document_id({"id": posixpath.basename(path), "collection": self.collection})
+            documents.append(DocumentEntry(named, digest, _Document(body)))
         described = _collection(self.collection)
         return Content(
             publication=publication,
@@ -142,8 +143,7 @@ class _Document:
 
     def read(self) -> JsonObject:
         """Make it from the item."""
-        published = self.item.read()
-        return item_document(published, document_id=published["id"], version=VERSION)
+        return item_document(self.item.read(), version=VERSION)
 
 
 def read_site_images(

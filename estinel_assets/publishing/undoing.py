@@ -2,7 +2,8 @@
 
 Nothing is assumed: at each target it is read back what stands. What is not there is not undone;
 what somebody else changed since is spared and named. A step that fails does not keep the others
-from being tried, and everything may be done again.
+from being tried, and everything may be done again. Objects go last, and only when all that may
+refer to them is taken back.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,6 +19,7 @@ from estinel_assets.publishing.ports import IndexedDocument, StacTarget
 from estinel_assets.publishing.steps import Phase, Step
 
 SHOWN = 20
+STILL_USED = "kept until nothing refers to them any more"
 _ORDER = tuple(Phase)
 
 
@@ -74,6 +76,11 @@ class Undoing:
         begun = () if reached is None else _ORDER[: _ORDER.index(reached) + 1]
         spared = self.journal.spared()
         for phase in reversed(begun):
+            if phase is Phase.OBJECTS and self.report.left:
+                # Whoever finds what could not be taken back must find its objects, too.
+                steps = sum(map(len, self.journal.steps(begin, phase)))
+                self.report.left.append(Left(step=f"delete {steps} objects", why=STILL_USED))
+                break
             for part in self.journal.steps(begin, phase):
                 self.worker.check()
                 self._undo(phase, [step for step in part if step.describe() not in spared])

@@ -18,7 +18,8 @@ an answer that cannot be read    tried again, then `RetryableError` (corrupt)
 any other                        `PermanentError` with the server's short message
 ===============================  ==================================================
 
-POST and PUT are tried again like GET. An earlier try may have had its effect: whoever writes reads back.
+POST and PUT are tried again like GET. An earlier try may have had its effect: whoever writes must
+read back.
 """
 
 from estinel_assets.transport.policy import (

@@ -59,7 +59,7 @@ def test_a_catalogue_is_a_product(folder: Path, spool: Spool) -> None:
         ("made", "lone"),
     ]
     assert [entry.id for entry in parts.collections] == ["made", "things"]
-    assert [entry.id for entry in parts.documents] == ["one", "two", "lone"]
+    assert [entry.id for entry in parts.documents] == ["one@things", "two@things", "lone@made"]
 
 
 def test_items_belong_to_the_publication_and_have_absolute_addresses(
@@ -220,7 +220,7 @@ def test_a_version_has_ids_and_links_of_its_own(folder: Path, spool: Spool) -> N
     assert third["links"][0]["href"] == f"{URL}-v2/lone.json"
     assert [entry.id for entry in parts.collections] == ["made", "things"]
     document = parts.documents[-1].body.read()
-    assert (document["id"], document["version"]) == ("lone-v3", "3")
+    assert (document["id"], document["version"]) == ("lone-v3@made", "3")
 
 
 def test_a_version_at_another_kind_of_place_has_no_predecessor(folder: Path, spool: Spool) -> None:
@@ -322,7 +322,12 @@ def test_the_index_tells_items_of_one_id_apart(folder: Path, spool: Spool) -> No
         ),
     )
     parts = product(folder).parts(placement(), spool)
-    assert [entry.id for entry in parts.documents] == ["one@things", "two", "one@more", "lone"]
+    assert [entry.id for entry in parts.documents] == [
+        "one@things",
+        "two@things",
+        "one@more",
+        "lone@made",
+    ]
     assert {entry.body.read()["stac_item_id"] for entry in parts.documents} == {
         "one",
         "two",

@@ -260,8 +260,8 @@ def test_a_real_folder(spool: Spool, tmp_path: Path) -> None:
     for entry in made.objects:
         assert entry.source.stat().st_size == entry.size
     assert [document.body.read()["id"] for document in made.documents] == [
-        "a-v2",
-        "b-v2",
+        "a-v2@collection-stac_catalog_1",
+        "b-v2@collection-stac_catalog_1",
         "AOI_x-v2",
     ]
     (area,) = [d.body.read() for d in made.documents if d.id == "AOI_x-v2"]

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from estinel_assets.publishing.item_documents import item_document, written
+from estinel_assets.publishing.item_documents import document_id, item_document, written
 from estinel_assets.publishing.model import DIGEST, PUBLICATION
 from tests.support.catalog_folders import item
 
@@ -16,8 +16,8 @@ def test_a_document_has_all_fields_of_the_original_and_a_version() -> None:
     }
     source["assets"]["data"]["href"] = "https://host/one.tif"
     source["links"] = [{"rel": "derived_from", "href": "https://host/source.json"}]
-    assert item_document(source, document_id="one", version="v0.3") == {
-        "id": "one",
+    assert item_document(source, version="v0.3") == {
+        "id": "one@things",
         "objectid": "one",
         "metadata": {
             "datetime": "2023-01-01T00:00:00Z",
@@ -47,12 +47,13 @@ def test_a_document_has_all_fields_of_the_original_and_a_version() -> None:
 def test_what_an_item_does_not_have_is_left_out() -> None:
     source = item("one", collection="things", geometry=None)
     source["properties"] |= {"title": "The first", "version": "2"}
-    document = item_document(source, document_id="one@things", version="")
+    document = item_document(source, version="")
     assert "location" not in document
     assert "creation_timestamp" not in document
     assert document["label"] == "The first"
     assert document["version"] == "2"
-    assert document["id"] == document["objectid"] == "one@things"
+    assert document["id"] == document_id(source) == "one@things"
+    assert document["objectid"] == "one"
     assert document["stac_item_id"] == "one"
 
 
@@ -63,7 +64,7 @@ def test_an_item_of_a_span_has_start_and_end() -> None:
         "start_datetime": "2023-01-01T00:00:00.000000Z",
         "end_datetime": "2023-01-01T00:06:00.500000+00:00",
     }
-    document = item_document(source, document_id="one", version="")
+    document = item_document(source, version="")
     assert document["starttime"] == "2023-01-01T00:00:00Z"
     assert document["endtime"] == "2023-01-01T00:06:00.500000Z"
     assert document["version"] == "v1.0"
