@@ -62,9 +62,26 @@ def _imagery() -> ProductLine:
     )
 
 
+def _publishing() -> ProductLine:
+    from estinel_assets.orchestration.outcome_io_manager import outcome_io_manager
+    from estinel_assets.publishing import assets, checks, jobs, sensors
+    from estinel_assets.publishing.reasons import PUBLISHING
+
+    return ProductLine(
+        assets=assets.ASSETS,
+        checks=checks.CHECKS,
+        check_jobs=checks.CHECK_JOBS,
+        jobs=jobs.JOBS,
+        schedules=[*jobs.SCHEDULES, *checks.CHECK_SCHEDULES],
+        sensors=sensors.SENSORS,
+        resources={"publishing_outcomes": outcome_io_manager(PUBLISHING)},
+    )
+
+
 LINES: Mapping[str, Callable[[], ProductLine]] = {
     "compatibility": _compatibility,
     "imagery": _imagery,
+    "publishing": _publishing,
 }
 """Each has an extra of its name; without that, its part of the graph is left out."""
 

@@ -49,10 +49,10 @@ app.command("run")(run)
 def status(context: typer.Context, *, json: JsonOption = False) -> None:  # noqa: ARG001
     """How many collections are checked, and how they ended."""
     with needs_extra("compatibility"):
-        from estinel_assets.compatibility.chart import bars
         from estinel_assets.compatibility.collections_table import known_collections
         from estinel_assets.compatibility.opening_checks import open_book
         from estinel_assets.compatibility.standing import standing
+        from estinel_assets.outcomes.chart import bars
 
     session = Session.of(context)
     store = session.open_store()

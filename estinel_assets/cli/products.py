@@ -15,8 +15,9 @@ def product_lines() -> dict[str, "ProductOutcomes"]:
     """All product lines by name. A new one is added here."""
     from estinel_assets.compatibility.reasons import COMPATIBILITY
     from estinel_assets.imagery.reasons import IMAGERY
+    from estinel_assets.publishing.reasons import PUBLISHING
 
-    return {line.product: line for line in (COMPATIBILITY, IMAGERY)}
+    return {line.product: line for line in (COMPATIBILITY, IMAGERY, PUBLISHING)}
 
 
 def product_line(name: str) -> "ProductOutcomes":

@@ -10,7 +10,6 @@ from contextlib import closing
 import dagster as dg
 import pandas as pd
 
-from estinel_assets.compatibility.chart import markdown_bars
 from estinel_assets.compatibility.collections_table import collections_frame, fetch_collections
 from estinel_assets.compatibility.opening_checks import CODE_VERSION, open_book, open_checks
 from estinel_assets.compatibility.reasons import COMPATIBILITY, CompatibilityReason
@@ -22,6 +21,7 @@ from estinel_assets.orchestration.failures import translated
 from estinel_assets.orchestration.partition_events import log_ended
 from estinel_assets.orchestration.partitions import COLLECTIONS, add_partitions, sync_partitions
 from estinel_assets.orchestration.resources import SettingsResource, StoreResource
+from estinel_assets.outcomes.chart import markdown_bars
 from estinel_assets.outcomes.paths import Key, encode_key
 from estinel_assets.outcomes.reason import parse_reason
 from estinel_assets.outcomes.record import Outcome

@@ -7,8 +7,8 @@ import dagster as dg
 from estinel_assets.clock import utc_now
 from estinel_assets.compatibility import health
 from estinel_assets.compatibility.assets import compatibility_results, compatibility_table
-from estinel_assets.compatibility.health import Verdict
 from estinel_assets.compatibility.opening_checks import open_book
+from estinel_assets.orchestration.check_results import result_of
 from estinel_assets.orchestration.failures import translated
 from estinel_assets.orchestration.resources import SettingsResource, StoreResource
 
@@ -43,7 +43,7 @@ def compatibility_health(
         health.distribution_change.__name__: health.distribution_change(former, latest),
     }
     for key in sorted(context.selected_asset_check_keys, key=lambda key: key.name):
-        yield _result(key, verdicts[key.name])
+        yield result_of(key, verdicts[key.name])
 
 
 def _counts_of_tables(
@@ -58,17 +58,6 @@ def _counts_of_tables(
         counts.append(value if isinstance(value, dict) else None)
     counts += [None, None]
     return counts[0], counts[1]
-
-
-def _result(key: dg.AssetCheckKey, verdict: Verdict) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        passed=verdict.passed,
-        asset_key=key.asset_key,
-        check_name=key.name,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=verdict.description,
-        metadata={**verdict.numbers, "failing": dg.MetadataValue.json(list(verdict.failing))},
-    )
 
 
 compatibility_checks = dg.define_asset_job(

@@ -1,28 +1,17 @@
 """Are the results sound? Pure verdicts on all of them at once."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from estinel_assets.compatibility.reasons import NETWORK_REASONS, CompatibilityReason
 from estinel_assets.outcomes.index import IndexRow
+from estinel_assets.outcomes.verdict import Verdict
 
 MOST_INTERNAL_ERRORS = 0.01
 """A larger share of `internal_error` fails."""
 MOST_CHANGE = 0.05
 """A reason whose share of all results grows by more from one table to the next fails."""
 SHOWN = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """How a check went."""
-
-    passed: bool
-    description: str
-    numbers: Mapping[str, int | float] = field(default_factory=dict)
-    failing: tuple[str, ...] = ()
-    """Some of the collections, or the reasons, that fail it."""
 
 
 def internal_errors(rows: Collection[IndexRow]) -> Verdict:

@@ -9,6 +9,7 @@ import pytest
 from estinel_assets.build import build_definitions
 from estinel_assets.compatibility.reasons import CompatibilityReason
 from estinel_assets.imagery.reasons import ImageryReason
+from estinel_assets.publishing.reasons import PublishingReason
 from tests.support.real import ROOT
 
 PACKAGE = ROOT / "estinel_assets"
@@ -82,6 +83,10 @@ def test_the_graph_is_the_one_in_the_readme(graph):
         ("cmr_collections", "compatibility_results"),
         ("compatibility_results", "compatibility_table"),
         ("compatibility_results", "compatibility_by_reason"),
+        ("job_inbox", "publication_requests"),
+        ("publication_requests", "publications"),
+        ("publications", "publication_failures"),
+        ("publications", "publishing_by_reason"),
     }
 
 
@@ -95,6 +100,10 @@ def test_jobs_and_sensors(repository):
         "check_collections",
         "compatibility_checks",
         "reprocess_compatibility",
+        "publish_folders",
+        "recover_publications",
+        "publishing_checks",
+        "reprocess_publishing",
     }
     assert {sensor.name for sensor in repository.sensor_defs} >= {
         "sites_sensor",
@@ -102,12 +111,16 @@ def test_jobs_and_sensors(repository):
         "new_imagery_sensor",
         "new_collections_sensor",
         "retry_collections_sensor",
+        "inbox_sensor",
     }
     assert {schedule.name for schedule in repository.schedule_defs} >= {
         "daily_update",
         "daily_collections",
         "daily_compatibility_table",
         "daily_compatibility_checks",
+        "hourly_recovery",
+        "daily_publication_failures",
+        "daily_publishing_checks",
     }
 
 
@@ -135,17 +148,21 @@ def test_a_site_is_a_run(repository):
         assert policy is None or policy.max_partitions_per_run == 1
 
 
-def test_many_collections_share_a_run(repository):
-    results = repository.asset_graph.get(dg.AssetKey("compatibility_results"))
-
-    assert results.backfill_policy.max_partitions_per_run is None
-    assert results.partitions_def.name == "collections"
+def test_where_the_unit_is_the_partition_many_share_a_run(repository):
+    for asset, partitions in (
+        ("compatibility_results", "collections"),
+        ("publications", "publications"),
+    ):
+        node = repository.asset_graph.get(dg.AssetKey(asset))
+        assert node.backfill_policy.max_partitions_per_run is None
+        assert node.partitions_def.name == partitions
 
 
 def test_a_by_reason_asset_has_a_partition_for_each_reason(repository):
     for name, reasons in (
         ("imagery_by_reason", ImageryReason),
         ("compatibility_by_reason", CompatibilityReason),
+        ("publishing_by_reason", PublishingReason),
     ):
         keys = repository.asset_graph.get(dg.AssetKey(name)).partitions_def.get_partition_keys()
         assert keys == [
@@ -157,6 +174,8 @@ def test_tables_run_on_their_own(repository):
     for job, asset in (
         ("refresh_collections", "cmr_collections"),
         ("build_compatibility_table", "compatibility_table"),
+        ("refresh_publication_requests", "publication_requests"),
+        ("build_publication_failures", "publication_failures"),
         ("build_web_catalog", "web_catalog"),
     ):
         selected = repository.get_job(job).asset_layer.selected_asset_keys

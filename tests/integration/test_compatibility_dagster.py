@@ -11,10 +11,10 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from estinel_assets.compatibility.chart import markdown_bars
 from estinel_assets.compatibility.collections_table import PATH, SCHEMA
 from estinel_assets.compatibility.record import PUBLISHED
 from estinel_assets.errors import BadInputError
+from estinel_assets.outcomes.chart import markdown_bars
 from estinel_assets.outcomes.record import Outcome
 from tests.support.compatibility import (
     FILES,
@@ -25,11 +25,11 @@ from tests.support.compatibility import (
     CompatibilityWorld,
     Trouble,
     compatibility_world,
-    own_fork_server,
     quiet_dagster,
     result,
 )
 from tests.support.daemon import free_port
+from tests.support.fork_server import own_fork_server
 
 pytestmark = quiet_dagster
 

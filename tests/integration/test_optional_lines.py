@@ -6,6 +6,7 @@ import sys
 import tomllib
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from packaging.requirements import Requirement
 from estinel_assets.build import LINES
 from tests.support.cli import process_environment
 from tests.support.real import ROOT
+from tests.support.sharing import shared_folder
 
 HEAVY = {"h5netcdf", "h5py", "rio_tiler", "titiler", "xarray", "zarr", "earthaccess"}
 """The readers: they take seconds to import, and only the processes that check need them."""
@@ -25,11 +27,16 @@ MODULES = {
     "titiler.xarray": "titiler",
 }
 """Names of modules where they differ from those of the packages."""
+DAGSTERS = {"sqlalchemy"}
+"""Modules that Dagster needs as well, so that they are never absent."""
+KINDS = ("assets", "jobs", "sensors", "schedules")
 CASES: dict[str, tuple[str, ...]] = {
     "everything": (),
-    "without compatibility": ("compatibility",),
-    "without imagery": ("imagery",),
-    "without both": tuple(LINES),
+    "without publishing": ("publishing",),
+    "only compatibility": ("imagery", "publishing"),
+    "only imagery": ("compatibility", "publishing"),
+    "only publishing": ("compatibility", "imagery"),
+    "nothing": tuple(LINES),
 }
 """Which extras are not installed."""
 
@@ -43,12 +50,23 @@ def modules_of(extra: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What the definitions hold in each case, each from a process of its own."""
-    nowhere = tmp_path_factory.mktemp("nowhere")
+    """What the definitions hold in each case; built once for all test processes."""
+    with shared_folder(tmp_path_factory.getbasetemp(), "optional-lines") as folder:
+        said = folder / "built.json"
+        if not said.exists():
+            nowhere = folder / "nowhere"
+            nowhere.mkdir(exist_ok=True)
+            said.write_text(json.dumps(build_each(nowhere)), encoding="utf-8")
+    found: dict[str, Any] = json.loads(said.read_text(encoding="utf-8"))
+    return found
+
+
+def build_each(nowhere: Path) -> dict[str, Any]:
+    """Build the definitions of each case in a process of its own, in an empty folder."""
 
     def build(extras: Sequence[str]) -> Any:
         here = set().union(*(modules_of(one) for one in LINES if one not in extras))
-        absent = sorted(set().union(*map(modules_of, extras)) - here)
+        absent = sorted(set().union(*map(modules_of, extras)) - here - DAGSTERS)
         script = str(ROOT / "tests/support/absent_packages.py")
         done = subprocess.run(
             [sys.executable, "-P", script, *absent],
@@ -68,28 +86,39 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return found
 
 
-def test_with_everything_both_are_there_and_no_reader_is_imported(built: dict[str, Any]) -> None:
+def test_with_everything_all_are_there_and_no_reader_is_imported(built: dict[str, Any]) -> None:
     found = built["everything"]
 
-    assert found["groups"] == ["compatibility", "imagery"]
+    assert found["groups"] == ["compatibility", "imagery", "publishing"]
     assert HEAVY.isdisjoint(found["imported"])
-    assert {"httpx", "pebble"} <= set(found["imported"])
+    assert {"httpx", "pebble", "multiformats"} <= set(found["imported"])
 
 
-def test_without_compatibility_imagery_stands_alone(built: dict[str, Any]) -> None:
-    found = built["without compatibility"]
+def test_without_its_own_packages_publishing_alone_is_left_out(built: dict[str, Any]) -> None:
+    found = built["without publishing"]
+
+    assert found["groups"] == ["compatibility", "imagery"]
+    assert {"multiformats", "jsonschema_rs"}.isdisjoint(found["imported"])
+    for kind in KINDS:
+        gone = set(built["everything"][kind]) - set(found[kind])
+        assert gone == set(built["only publishing"][kind]) - set(found[kind])
+        assert gone
+
+
+def test_imagery_stands_alone(built: dict[str, Any]) -> None:
+    found = built["only imagery"]
 
     assert found["groups"] == ["imagery"]
     assert {"refresh_sites", "update_site", "imagery_checks"} <= set(found["jobs"])
     assert {"check_collections", "compatibility_checks"}.isdisjoint(found["jobs"])
     assert {"alert_on_failed_run", "new_imagery_sensor"} <= set(found["sensors"])
-    assert "new_collections_sensor" not in found["sensors"]
+    assert {"new_collections_sensor", "inbox_sensor"}.isdisjoint(found["sensors"])
     assert "daily_collections" not in found["schedules"]
-    assert {"httpx", "pebble", *HEAVY}.isdisjoint(found["imported"])
+    assert {"httpx", "pebble", "multiformats", *HEAVY}.isdisjoint(found["imported"])
 
 
-def test_without_imagery_compatibility_stands_alone(built: dict[str, Any]) -> None:
-    found = built["without imagery"]
+def test_compatibility_stands_alone(built: dict[str, Any]) -> None:
+    found = built["only compatibility"]
 
     assert found["groups"] == ["compatibility"]
     assert found["assets"] == [
@@ -117,18 +146,48 @@ def test_without_imagery_compatibility_stands_alone(built: dict[str, Any]) -> No
         "daily_compatibility_checks",
         "daily_compatibility_table",
     ]
-    assert {"mmh3", "pystac", "rasterio"}.isdisjoint(found["imported"])
+    assert {"mmh3", "pystac", "rasterio", "multiformats"}.isdisjoint(found["imported"])
+    assert HEAVY.isdisjoint(found["imported"])
+
+
+def test_publishing_stands_alone(built: dict[str, Any]) -> None:
+    found = built["only publishing"]
+
+    assert found["groups"] == ["publishing"]
+    assert found["assets"] == [
+        "job_inbox",
+        "publication_failures",
+        "publication_requests",
+        "publications",
+        "publishing_by_reason",
+    ]
+    assert found["jobs"] == [
+        "build_publication_failures",
+        "publish_folders",
+        "publishing_checks",
+        "recover_publications",
+        "refresh_publication_requests",
+        "reprocess_publishing",
+    ]
+    assert found["sensors"] == ["alert_on_failed_check", "alert_on_failed_run", "inbox_sensor"]
+    assert found["schedules"] == [
+        "daily_publication_failures",
+        "daily_publishing_checks",
+        "hourly_publication_requests",
+        "hourly_recovery",
+    ]
+    assert {"mmh3", "pebble", "pystac_client", "rasterio"}.isdisjoint(found["imported"])
     assert HEAVY.isdisjoint(found["imported"])
 
 
 def test_together_they_are_what_each_is_alone(built: dict[str, Any]) -> None:
-    for kind in ("assets", "jobs", "sensors", "schedules"):
-        alone = [set(built[case][kind]) for case in ("without compatibility", "without imagery")]
-        assert set(built["everything"][kind]) == alone[0] | alone[1]
+    for kind in KINDS:
+        alone = [set(built[f"only {line}"][kind]) for line in LINES]
+        assert set(built["everything"][kind]) == set().union(*alone)
 
 
-def test_without_both_the_message_says_what_to_install(built: dict[str, Any]) -> None:
-    assert built["without both"] == {
+def test_without_any_the_message_says_what_to_install(built: dict[str, Any]) -> None:
+    assert built["nothing"] == {
         "error": "no product line is installed; install the extra of one, as in "
         "`pip install 'estinel-assets[imagery]'`"
     }

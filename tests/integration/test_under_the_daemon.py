@@ -6,7 +6,6 @@ one day whose scene is broken.
 """
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -41,6 +40,7 @@ from tests.support.imagery import (
     quiet_dagster,
     stamped,
 )
+from tests.support.serving import serving
 
 pytestmark = [quiet_dagster, pytest.mark.soak]
 
@@ -76,15 +76,8 @@ def receiving() -> Iterator[tuple[str, list[dict[str, Any]]]]:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             """Stay silent."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}/alerts", posted
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with serving(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as url:
+        yield f"{url}/alerts", posted
 
 
 @dataclass

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from estinel_assets.compatibility.chart import bar, bars, markdown_bars
+from estinel_assets.outcomes.chart import bar, bars, markdown_bars
 
 COUNTS = {"timeout": 10, "none": 40, "group_structure": 20, "forbidden": 0}
 SOME = st.dictionaries(st.text("abc_", min_size=1, max_size=30), st.integers(0, 20_000))
