@@ -66,6 +66,7 @@ def _publishing() -> ProductLine:
     from estinel_assets.orchestration.outcome_io_manager import outcome_io_manager
     from estinel_assets.publishing import assets, checks, jobs, sensors
     from estinel_assets.publishing.reasons import PUBLISHING
+    from estinel_assets.publishing.site_images import PREFIX
 
     return ProductLine(
         assets=assets.ASSETS,
@@ -74,7 +75,10 @@ def _publishing() -> ProductLine:
         jobs=jobs.JOBS,
         schedules=[*jobs.SCHEDULES, *checks.CHECK_SCHEDULES],
         sensors=sensors.SENSORS,
-        resources={"publishing_outcomes": outcome_io_manager(PUBLISHING)},
+        resources={
+            "publishing_outcomes": outcome_io_manager(PUBLISHING),
+            "published_images_outcomes": outcome_io_manager(PUBLISHING, prefix=PREFIX),
+        },
     )
 
 

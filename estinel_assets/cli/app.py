@@ -12,9 +12,11 @@ from estinel_assets.cli import (
     config,
     demo,
     demo_compatibility,  # noqa: F401 - adds its command to that of `demo`
+    demo_publish,  # noqa: F401 - likewise
     doctor,
     markers,
     outcomes,
+    publish,
     reprocess,
     sites,
     stac,
@@ -80,6 +82,7 @@ app.add_typer(outcomes.app, name="outcomes")
 app.add_typer(compatibility.app, name="compatibility")
 app.add_typer(demo.app, name="demo")
 app.add_typer(markers.app, name="markers")
+app.add_typer(publish.app, name="publish")
 app.add_typer(sites.app, name="sites")
 app.add_typer(stac.app, name="stac")
 

@@ -18,7 +18,9 @@ from estinel_assets.cli.output import Table, write_table, write_text
 from estinel_assets.cli.session import JsonOption, Session, needs_extra
 from estinel_assets.errors import BadInputError, EstinelError
 
-app = typer.Typer(help="An embedded world: made scenes and granules, a local STAC API and CMR.")
+app = typer.Typer(
+    help="An embedded world: made scenes, granules and job folders, a local STAC API and CMR."
+)
 
 STOP_TIMEOUT_S = 30.0
 PORT = 8765
@@ -31,7 +33,7 @@ FolderOption = Annotated[
 
 @app.callback()
 def demo() -> None:
-    """An embedded world: made scenes and granules, a local STAC API and CMR."""
+    """An embedded world: made scenes, granules and job folders, a local STAC API and CMR."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +122,9 @@ def ui(
         import dagster_webserver  # noqa: F401 - only whether it is there
 
     at = DemoFolder(folder.resolve())
-    if not at.config.exists():
+    if not (at.config.exists() and at.home.is_dir()):
         raise BadInputError(
-            f"there is no demo in {folder}; make one first with `estinel demo imagery` or "
+            f"there is no demo of runs in {folder}; make one first with `estinel demo imagery` or "
             "`estinel demo compatibility`, and give the same --folder"
         )
     with serving(at):

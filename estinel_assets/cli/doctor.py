@@ -29,12 +29,15 @@ from estinel_assets.errors import BadInputError
 
 READERS = "rio-tiler"
 """A package that only the compatibility product line needs."""
+SCHEMAS = "jsonschema-rs"
+"""A package that only publishing needs."""
 
 
 def doctor(context: typer.Context, *, json: JsonOption = False) -> None:
-    """Check versions, environment, DAGSTER_HOME, object store, STAC API and CMR.
+    """Check versions, environment, DAGSTER_HOME, object store, STAC API, CMR, and publishing.
 
-    CMR is asked only where the extra `compatibility` is installed.
+    CMR is asked only where the extra `compatibility` is installed, and the targets of publishing
+    only where that is configured and its extra installed.
 
     Exits with 0 when nothing failed (warnings are allowed), 1 when some checks failed, 2 when all
     of them did.
@@ -108,3 +111,7 @@ def _checks_of_settings(session: Session) -> Iterator[Check]:
     yield from check_stac(settings.stac, settings.transport)
     if installed_version(READERS) is not None:
         yield check_cmr(settings.compatibility, settings.transport)
+    if installed_version(SCHEMAS) is not None:
+        from estinel_assets.cli.publish_checks import check_publishing
+
+        yield from check_publishing(settings, None if isinstance(store, Check) else store)

@@ -24,10 +24,19 @@ SHOWN = 10
 class OutcomeIOManager(dg.IOManager):
     """The outcomes of one product line whose keys are its partitions."""
 
-    def __init__(self, spec: ProductOutcomes, open_book: Callable[[], OutcomeBook]) -> None:
-        """Load from a product line's outcomes; nothing is opened yet."""
+    def __init__(
+        self, spec: ProductOutcomes, open_book: Callable[[], OutcomeBook], *, prefix: str = ""
+    ) -> None:
+        """Load from a product line's outcomes; nothing is opened yet.
+
+        Args:
+            spec: the product line.
+            open_book: opens its outcomes.
+            prefix: what a key has before the name of its partition.
+        """
         self._spec = spec
         self._open_book = open_book
+        self._prefix = prefix
 
     def handle_output(self, context: dg.OutputContext, obj: Any) -> None:  # noqa: ARG002
         """Refuse: the step itself stores outcomes."""
@@ -69,21 +78,29 @@ class OutcomeIOManager(dg.IOManager):
         ledger = self._open_book().ledger
         found: dict[str, Outcome] = {}
         if len(keys) > 1:  # one listing for all
-            wanted = {(key,) for key in keys}
+            wanted = {(self._prefix + key,) for key in keys}
             entries = [entry for entry in ledger.entries() if entry.key in wanted]
-            found = {outcome.key[0]: outcome for outcome in ledger.read(entries)}
+            found = {
+                outcome.key[0].removeprefix(self._prefix): outcome
+                for outcome in ledger.read(entries)
+            }
         # Also those that a run has replaced since the listing.
-        each = ((key, found.get(key) or ledger.get((key,))) for key in keys)
+        each = ((key, found.get(key) or ledger.get((self._prefix + key,))) for key in keys)
         return {key: outcome for key, outcome in each if outcome is not None}
 
 
-def outcome_io_manager(spec: ProductOutcomes) -> dg.IOManagerDefinition:
-    """The IO manager of a product line, on the store of the settings."""
+def outcome_io_manager(spec: ProductOutcomes, *, prefix: str = "") -> dg.IOManagerDefinition:
+    """The IO manager of a product line, on the store of the settings.
+
+    Args:
+        spec: the product line.
+        prefix: what a key has before the name of its partition.
+    """
 
     @dg.io_manager(required_resource_keys={"settings", "store"})
     def manager(context: dg.InitResourceContext) -> OutcomeIOManager:
         settings: SettingsResource = context.resources.settings
         store: StoreResource = context.resources.store
-        return OutcomeIOManager(spec, lambda: open_book(spec, settings, store))
+        return OutcomeIOManager(spec, lambda: open_book(spec, settings, store), prefix=prefix)
 
     return manager

@@ -14,7 +14,12 @@ from estinel_assets.errors import BadInputError
 from estinel_assets.orchestration.by_reason import by_reason_asset, raise_on_faults
 from estinel_assets.orchestration.failures import failure, translated
 from estinel_assets.orchestration.partition_events import log_ended
-from estinel_assets.orchestration.partitions import PUBLICATIONS, add_partitions, is_partition_key
+from estinel_assets.orchestration.partitions import (
+    PUBLICATIONS,
+    SITES,
+    add_partitions,
+    is_partition_key,
+)
 from estinel_assets.orchestration.resources import SettingsResource, StoreResource
 from estinel_assets.outcomes.chart import markdown_bars
 from estinel_assets.outcomes.paths import Key, encode_key
@@ -27,6 +32,7 @@ from estinel_assets.publishing.publications import Publications
 from estinel_assets.publishing.reasons import PUBLISHING, PublishingReason
 from estinel_assets.publishing.requests_table import requests_frame
 from estinel_assets.publishing.shown import shown
+from estinel_assets.publishing.site_images import PREFIX, site_of
 from estinel_assets.settings import Settings
 
 GROUP = "publishing"
@@ -64,7 +70,8 @@ def publication_requests(
         standing = open_book(loaded, store.open()).standing()
         found = list(waiting_folders(loaded, standing, utc_now()))
         waiting = [one for one in found if can_be_published(one.publication)]
-        known = {key[0] for key in standing if can_be_published(key[0])}
+        folders = [key[0] for key in standing if site_of(key[0]) is None]
+        known = {name for name in folders if can_be_published(name)}
         before = len(_partitions(context.instance))
         add_partitions(
             context.instance, PUBLICATIONS, {*known, *(one.publication for one in waiting)}
@@ -111,6 +118,28 @@ def publications(context: dg.AssetExecutionContext) -> Iterator[dg.Output[Outcom
 
 @dg.asset(
     group_name=GROUP,
+    kinds={"stac"},
+    owners=OWNERS,
+    code_version=CODE_VERSION,
+    io_manager_key="published_images_outcomes",
+    partitions_def=SITES,
+    backfill_policy=dg.BackfillPolicy.single_run(),
+    deps=[dg.AssetKey("updated_markers")],
+    required_resource_keys=RESOURCES,
+    output_required=False,
+)
+def published_images(context: dg.AssetExecutionContext) -> Iterator[dg.Output[Outcome]]:
+    """A site's images as items of the STAC API and documents of the index: many sites a run.
+
+    Only days that are new, were made again or are gone are touched. The objects are imagery's.
+    """
+    went = publish_keys(context, [(PREFIX + site_id,) for site_id in context.partition_keys])
+    raise_on_faults(PUBLISHING, "images", {key: why for (key,), why in went.items()})
+    yield from ()
+
+
+@dg.asset(
+    group_name=GROUP,
     kinds={"parquet"},
     owners=OWNERS,
     code_version=CODE_VERSION,
@@ -142,7 +171,7 @@ def publish_keys(
     *,
     anew: bool = False,
 ) -> dict[Key, str]:
-    """Publish folders, show each on its partition, and say how each one ended.
+    """Publish folders and sites' images, show each on its partition, and say how each one ended.
 
     Needs the resources in `RESOURCES`.
 
@@ -168,9 +197,14 @@ def publish_keys(
                 refused.append(str(error))
                 continue
             went[key] = outcome.reason
-            add_partitions(context.instance, PUBLICATIONS, [key[0]])
             fault = parse_reason(PublishingReason, outcome.reason).fault
-            log_ended(context, publications.key, key[0], shown(outcome), fault=fault)
+            site_id = site_of(key[0])
+            if site_id is None:
+                add_partitions(context.instance, PUBLICATIONS, [key[0]])
+                log_ended(context, publications.key, key[0], shown(outcome), fault=fault)
+            else:
+                add_partitions(context.instance, SITES, [site_id])
+                log_ended(context, published_images.key, site_id, shown(outcome), fault=fault)
     if refused:
         raise failure(_not_published(refused, went))
     return went
@@ -188,6 +222,9 @@ def _publish(opened: Publications, settings: Settings, key: Key, *, anew: bool) 
             f"{encode_key(key)} is no key of publishing; give the id of a publication: one part, "
             "without '...' and control characters"
         )
+    site_id = site_of(key[0])
+    if site_id is not None:
+        return opened.publish_images(site_id, anew=anew)
     request = request_of(key[0], settings, opened.book.ledger.get(key))
     return opened.publish(request, anew=anew)
 
@@ -229,6 +266,7 @@ ASSETS: list[dg.AssetSpec | dg.AssetsDefinition] = [
     JOB_INBOX,
     publication_requests,
     publications,
+    published_images,
     publication_failures,
     publishing_by_reason,
 ]

@@ -105,15 +105,24 @@ def waiting(
             continue
         if now - listing.changed_at < timedelta(seconds=quiet_s) or not listing.files:
             continue
-        row = standing.get((folder.name,))
-        if row is None:
-            why = "new"
-        elif row.inputs != listing.fingerprint:
-            why = "changed"
-        elif is_final(row, PublishingReason, max_attempts=retry.max_attempts):
-            continue
-        elif is_due(row, now, retry):
-            why = "due"
-        else:
+        why = why_waiting(standing.get((folder.name,)), listing.fingerprint, now, retry)
+        if why is None:
             continue
         yield Waiting(folder.name, folder, listing, why)
+
+
+def why_waiting(row: IndexRow | None, inputs: str, now: datetime, retry: RetryRule) -> str | None:
+    """Why something is to be published: `new`, `changed` or `due`; None where it is not.
+
+    Args:
+        row: how it ended last, if it ever did.
+        inputs: fingerprint of what it is now.
+        now: UTC, aware.
+        retry: how often and with which pauses a failure is tried again.
+    """
+    if row is None:
+        return "new"
+    if row.inputs != inputs:
+        return "changed"
+    final = is_final(row, PublishingReason, max_attempts=retry.max_attempts)
+    return "due" if not final and is_due(row, now, retry) else None

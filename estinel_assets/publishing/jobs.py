@@ -43,6 +43,14 @@ publish_folders = keys_job(
     work=publish_keys,
 )
 
+publish_images = keys_job(
+    "publish_images",
+    PUBLISHING,
+    description="Publish the images of chosen sites; the keys travel in the run's config.",
+    resource_keys=RESOURCES,
+    work=publish_keys,
+)
+
 reprocess_publishing = keys_job(
     "reprocess_publishing",
     PUBLISHING,
@@ -95,6 +103,7 @@ JOBS: list[Any] = [
     refresh_publication_requests,
     build_publication_failures,
     publish_folders,
+    publish_images,
     reprocess_publishing,
     recover_publications,
 ]

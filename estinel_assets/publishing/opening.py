@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from threading import Lock
 
 from estinel_assets.clock import utc_now
@@ -19,6 +19,7 @@ from estinel_assets.publishing.ports import StacTarget, Targets
 from estinel_assets.publishing.publications import Publications
 from estinel_assets.publishing.publisher import Publisher
 from estinel_assets.publishing.reasons import PUBLISHING
+from estinel_assets.publishing.site_images import FRAGMENTS, SiteImages, read_site_images
 from estinel_assets.settings import PublishingSettings, Settings, StoreSettings
 from estinel_assets.stac.transactions import StacTransactions
 from estinel_assets.storage.port import ObjectStore
@@ -122,6 +123,26 @@ class Addresses:
         if place.store == StoreAt() and self.store.public_url:
             return f"{self.store.public_url.rstrip('/')}/{place.path}"
         return self.targets.open_store(place.store).uri(place.path)
+
+
+def stored_images(store: ObjectStore, settings: Settings) -> Iterator[SiteImages]:
+    """The images of every site that has some, by SITE_ID.
+
+    Raises:
+        StoreError: the store cannot be listed, or a site's part of the catalogue not be read.
+    """
+    public = settings.store.public_url
+
+    def address(path: str) -> str:
+        return store.uri(path) if public is None else f"{public.rstrip('/')}/{path}"
+
+    for meta in sorted(store.list(FRAGMENTS), key=lambda meta: meta.path):
+        yield read_site_images(
+            store,
+            PurePosixPath(meta.path).stem,
+            collection=settings.publishing.images_collection,
+            address=address,
+        )
 
 
 class StoreCache:

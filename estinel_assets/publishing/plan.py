@@ -74,7 +74,8 @@ def plan_objects(
         known = state.objects.get(key)
         if key in standing:
             if known != (one.size, one.sha256) or standing[key] != one.size:
-                in_the_way.append(f"the object {one.store.url or 'store:'}/{one.path}")
+                where = f"{one.store.url}/{one.path}" if one.store.url else one.path
+                in_the_way.append(f"the object {where}")
             continue
         yield Step(
             Kind.OBJECT,

@@ -1,8 +1,8 @@
-"""Publishes job folders, and records how each one ended: exactly one outcome a publication."""
+"""Publishes, and records how each publication ended: exactly one outcome each."""
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -21,13 +21,14 @@ from estinel_assets.publishing.grq import datasets_chunks
 from estinel_assets.publishing.inbox import LEFT_OUT, list_folder
 from estinel_assets.publishing.journal import open_journals
 from estinel_assets.publishing.layout import BY_ID
-from estinel_assets.publishing.model import Content, Place, Policy
+from estinel_assets.publishing.model import Content, Place, Policy, StoreAt
 from estinel_assets.publishing.planning import Plan
 from estinel_assets.publishing.ports import DocumentQuery
-from estinel_assets.publishing.publisher import Publisher, Source
+from estinel_assets.publishing.publisher import Publisher
 from estinel_assets.publishing.reasons import PUBLISHING, PublishingReason
 from estinel_assets.publishing.scan import scan_folder
 from estinel_assets.publishing.scanned import FolderRefusedError, Scan
+from estinel_assets.publishing.site_images import SiteImages, read_site_images
 from estinel_assets.publishing.spool import Spool
 from estinel_assets.settings import PublishingSettings
 
@@ -131,19 +132,36 @@ class Publications:
             anew=anew,
         )
 
-    def publish_source(
-        self, source: Source, publication: str, policy: Policy, *, detail: Mapping[str, Any]
-    ) -> Outcome:
-        """Publish what comes from no folder, and record how it ended.
+    def images(self, site_id: str) -> SiteImages:
+        """A site's images that stand now.
 
         Raises:
-            StoreError: the record cannot be stored.
+            StoreError: the site's part of the catalogue cannot be read.
         """
+        return read_site_images(
+            self.publisher.targets.journal,
+            site_id,
+            collection=self.settings.images_collection,
+            address=lambda path: self.address(Place(StoreAt(), path)),
+        )
+
+    def publish_images(self, site_id: str, *, anew: bool = False) -> Outcome:
+        """Publish a site's images that stand now, and record how it ended.
+
+        Args:
+            site_id: SITE_ID.
+            anew: start its attempts at one again.
+
+        Raises:
+            StoreError: the site's part of the catalogue cannot be read, or the record not stored.
+        """
+        images = self.images(site_id)
         return self.record(
-            publication,
-            lambda: self.publisher.publish(source, publication, policy),
-            inputs=source.fingerprint,
-            detail={"policy": str(policy), **detail},
+            images.publication,
+            lambda: self.publisher.publish(images, images.publication, Policy.REPLACE),
+            inputs=images.fingerprint,
+            detail={"site": site_id},
+            anew=anew,
         )
 
     def remove(self, publication: str) -> Outcome:
@@ -329,21 +347,3 @@ def write_datasets_file(folder: Path, documents: Iterator[Mapping[str, Any]]) ->
         Path(name).replace(folder / LEFT_OUT)
     except OSError as error:
         log.warning("no _datasets.json", folder=str(folder), error=str(error.strerror))
-
-
-def requests_of(outcomes: Sequence[Outcome]) -> list[Request]:
-    """The requests that outcomes came from, for publishing them again.
-
-    Raises:
-        BadInputError: some came from no folder.
-    """
-    lost = [outcome.key[0] for outcome in outcomes if "folder" not in outcome.detail]
-    if lost:
-        raise BadInputError(
-            f"these were not published from a folder: {', '.join(lost[:20])}; publish them again "
-            "from where they came"
-        )
-    return [
-        Request(Path(outcome.detail["folder"]), outcome.key[0], Policy(outcome.detail["policy"]))
-        for outcome in outcomes
-    ]

@@ -1,4 +1,4 @@
-"""Publishing's sensor: it watches the inbox."""
+"""Publishing's sensors: they watch the inbox, and the images that imagery makes."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -10,8 +10,9 @@ from estinel_assets.orchestration.resources import SettingsResource, StoreResour
 from estinel_assets.outcomes.rules import RetryRule
 from estinel_assets.publishing.assets import can_be_published
 from estinel_assets.publishing.folders import waiting_folders
-from estinel_assets.publishing.jobs import publish_folders
-from estinel_assets.publishing.opening import open_book
+from estinel_assets.publishing.inbox import why_waiting
+from estinel_assets.publishing.jobs import publish_folders, publish_images
+from estinel_assets.publishing.opening import open_book, stored_images
 from estinel_assets.settings import Settings
 
 
@@ -31,4 +32,23 @@ def inbox_sensor(
     return request_keys(context, settings, chosen, nothing="no job folder is waiting")
 
 
-SENSORS = [inbox_sensor]
+@dg.sensor(job=publish_images, minimum_interval_seconds=300)
+def images_sensor(
+    context: dg.SensorEvaluationContext, settings: SettingsResource, store: StoreResource
+) -> dg.RunRequest | dg.SkipReason:
+    """Asks for the publication of sites whose images are new, changed, or due for another try."""
+
+    def chosen(loaded: Settings, now: datetime, retry: RetryRule) -> Iterator[Chosen]:
+        if loaded.publishing.stac_url is None:
+            return
+        opened = store.open()
+        standing = open_book(loaded, opened).standing()
+        for images in stored_images(opened, loaded):
+            key = (images.publication,)
+            if why_waiting(standing.get(key), images.fingerprint, now, retry):
+                yield Chosen(key, (images.fingerprint, version_of(standing.get(key))))
+
+    return request_keys(context, settings, chosen, nothing="no site has images to publish")
+
+
+SENSORS = [images_sensor, inbox_sensor]

@@ -31,6 +31,8 @@ from estinel_assets.storage.port import ObjectStore
 
 FRAGMENTS = "catalog/fragments"
 """Where imagery keeps each site's part of the web catalogue: a contract path."""
+PREFIX = "images:"
+"""What the ids of these publications begin with, before the SITE_ID."""
 VERSION = "1"
 """Of what is made here from an item; a new one publishes all items again."""
 _KEPT_LINKS = frozenset({"license", "derived_from", "about", "via"})
@@ -52,7 +54,7 @@ class SiteImages:
     @property
     def publication(self) -> str:
         """Id of the publication."""
-        return f"images-{self.site_id}"
+        return PREFIX + self.site_id
 
     @property
     def fingerprint(self) -> str:
@@ -144,6 +146,11 @@ class _Document:
     def read(self) -> JsonObject:
         """Make it from the item."""
         return item_document(self.item.read(), version=VERSION)
+
+
+def site_of(publication: str) -> str | None:
+    """The site whose images a publication is; None for any other publication."""
+    return publication.removeprefix(PREFIX) if publication.startswith(PREFIX) else None
 
 
 def read_site_images(

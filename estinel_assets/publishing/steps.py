@@ -117,8 +117,7 @@ class Step:
         """The step in a line, for people."""
         where = f"{self.group}/{self.name}" if self.group else self.name
         if self.kind in (Kind.OBJECT, Kind.CLAIM):
-            root = self.store.url or "store:"
-            where = f"{root.rstrip('/')}/{self.name}"
+            where = f"{self.store.url.rstrip('/')}/{self.name}" if self.store.url else self.name
         return f"{self.verb} {self.kind} {where}"
 
 

@@ -46,8 +46,12 @@ class UndoReport:
 
     def summary(self) -> str:
         """In a line, for people."""
-        done = ", ".join(f"{count} {phase}" for phase, count in self.undone.items()) or "nothing"
-        text = f"undone: {done}"
+        # Objects are deleted whether they were written yet or not.
+        done = [
+            f"{'up to ' if phase == Phase.OBJECTS else ''}{count} {phase}"
+            for phase, count in self.undone.items()
+        ]
+        text = f"undone: {', '.join(done) or 'nothing'}"
         if self.left:
             shown = "; ".join(f"{one.step} ({one.why})" for one in self.left[:SHOWN])
             more = f"; and {len(self.left) - SHOWN} more" if len(self.left) > SHOWN else ""

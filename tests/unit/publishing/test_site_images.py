@@ -60,7 +60,7 @@ def test_every_image_is_an_item_and_a_document(world: World, imagery: MadeWorld)
         assert any(link["rel"] == "license" for link in item["links"])
     documents = list(world.index.search(DocumentQuery(dataset_type=COLLECTION)))
     assert {one.document["stac_item_id"] for one in documents} == {item["id"] for item in items}
-    assert all(one.publication == f"images-{HOBART.site_id}" for one in documents)
+    assert all(one.publication == f"images:{HOBART.site_id}" for one in documents)
 
 
 def test_only_what_was_made_again_is_read_and_written(world: World, imagery: MadeWorld) -> None:
