@@ -1,0 +1,1 @@
+"""PIDs: Handle records for CMIP6+ data, from the messages that announce it."""
