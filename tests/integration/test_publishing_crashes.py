@@ -9,7 +9,7 @@ import pytest
 
 from estinel_assets.publishing.ending import Action
 from estinel_assets.publishing.model import JsonObject, Policy
-from tests.support.publishing import Fault, Made, World, faulty
+from tests.support.publishing import Fault, Made, World, faulty, new_content, old_content
 from tests.support.publishing_process import (
     NEVER,
     Death,
@@ -42,28 +42,12 @@ def places(tmp_path: Path) -> Iterator[Places]:
 
 @pytest.fixture
 def old(tmp_path: Path) -> Made:
-    return Made(
-        tmp_path,
-        objects={"a.tif": b"pixels"},
-        documents={"a": {"label": "first"}, "b": {"label": "second"}},
-        collections={"one": {}},
-        items={("one", "a"): {"title": "first"}, ("one", "b"): {"title": "second"}},
-    )
+    return old_content(tmp_path)
 
 
 @pytest.fixture
-def new(old: Made) -> Made:
-    return replace(
-        old,
-        objects={"a.tif": b"other pixels", "d.tif": b"more"},
-        documents={"a": {"label": "changed"}, "c": {"label": "third"}},
-        collections={"one": {"title": "changed"}, "two": {}},
-        items={
-            ("one", "a"): {"title": "changed"},
-            ("one", "c"): {"title": "third"},
-            ("two", "a"): {"title": "in another collection"},
-        },
-    )
+def new(tmp_path: Path) -> Made:
+    return new_content(tmp_path)
 
 
 def _effects(places: Places, old: Made, new: Made) -> list[str]:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import sha256
@@ -95,6 +95,32 @@ class Made:
             ],
             items=items,
         )
+
+
+def old_content(folder: Path) -> Made:
+    """What most tests publish first."""
+    return Made(
+        folder,
+        objects={"a.tif": b"pixels"},
+        documents={"a": {"label": "first"}, "b": {"label": "second"}},
+        collections={"one": {}},
+        items={("one", "a"): {"title": "first"}, ("one", "b"): {"title": "second"}},
+    )
+
+
+def new_content(folder: Path) -> Made:
+    """Other content of the same publication: one of each is changed, added and gone."""
+    return replace(
+        old_content(folder),
+        objects={"a.tif": b"other pixels", "d.tif": b"more"},
+        documents={"a": {"label": "changed"}, "c": {"label": "third"}},
+        collections={"one": {"title": "changed"}, "two": {}},
+        items={
+            ("one", "a"): {"title": "changed"},
+            ("one", "c"): {"title": "third"},
+            ("two", "a"): {"title": "in another collection"},
+        },
+    )
 
 
 def digest(value: Any) -> str:

@@ -9,7 +9,15 @@ import pytest
 from estinel_assets.publishing.ending import Action, PublicationError
 from estinel_assets.publishing.model import Policy
 from estinel_assets.publishing.reasons import PublishingReason
-from tests.support.publishing import Fault, Made, World, faulty, memory_world
+from tests.support.publishing import (
+    Fault,
+    Made,
+    World,
+    faulty,
+    memory_world,
+    new_content,
+    old_content,
+)
 
 
 @pytest.fixture
@@ -20,40 +28,23 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 @pytest.fixture
 def first(tmp_path: Path) -> Made:
-    return Made(
-        tmp_path,
-        objects={"a.tif": b"pixels", "b/c.json": b"{}"},
-        documents={"a": {"label": "first"}, "b": {"label": "second"}},
-        collections={"one": {}},
-        items={("one", "a"): {"title": "first"}, ("one", "b"): {"title": "second"}},
-    )
+    return old_content(tmp_path)
 
 
 @pytest.fixture
-def second(first: Made) -> Made:
-    """Other content of the same publication: one of each is changed, added and gone."""
-    return replace(
-        first,
-        objects={"a.tif": b"other pixels", "d.tif": b"more"},
-        documents={"a": {"label": "changed"}, "c": {"label": "third"}},
-        collections={"one": {"title": "changed"}, "two": {}},
-        items={
-            ("one", "a"): {"title": "changed"},
-            ("one", "c"): {"title": "third"},
-            ("two", "a"): {"title": "in another collection"},
-        },
-    )
+def second(tmp_path: Path) -> Made:
+    return new_content(tmp_path)
 
 
 def test_everything_stands_after_publishing(world: World, first: Made) -> None:
     result = world.publisher().publish(first, "p", Policy.FAIL)
     assert result.action is Action.PUBLISHED
     seen = world.snapshot()
-    assert sorted(seen["objects"]) == ["products/one/a.tif", "products/one/b/c.json"]
+    assert sorted(seen["objects"]) == ["products/one/a.tif"]
     assert sorted(seen["documents"]) == ["a", "b"]
     assert sorted(seen["items"]["one"]) == ["a", "b"]
     assert result.counts() == {
-        "objects": 2, "bytes": 8, "documents": 2, "collections": 1, "items": 2
+        "objects": 1, "bytes": 6, "documents": 2, "collections": 1, "items": 2
     }  # fmt: skip
     assert world.open_journals() == []
 

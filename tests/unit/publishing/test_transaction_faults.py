@@ -2,7 +2,6 @@
 
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,17 @@ from hypothesis import strategies as st
 from estinel_assets.publishing.ending import Action, PublicationError
 from estinel_assets.publishing.model import JsonObject, Policy
 from estinel_assets.publishing.reasons import PublishingReason
-from tests.support.publishing import Fault, Made, Mode, World, faulty, made_item, memory_world
+from tests.support.publishing import (
+    Fault,
+    Made,
+    Mode,
+    World,
+    faulty,
+    made_item,
+    memory_world,
+    new_content,
+    old_content,
+)
 from tests.support.watched_store import Crash, bury
 
 NEVER = 10**6
@@ -26,29 +35,12 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 @pytest.fixture
 def old(tmp_path: Path) -> Made:
-    return Made(
-        tmp_path,
-        objects={"a.tif": b"pixels"},
-        documents={"a": {"label": "first"}, "b": {"label": "second"}},
-        collections={"one": {}},
-        items={("one", "a"): {"title": "first"}, ("one", "b"): {"title": "second"}},
-    )
+    return old_content(tmp_path)
 
 
 @pytest.fixture
-def new(old: Made) -> Made:
-    """Other content of the same publication: one of each is changed, added and gone."""
-    return replace(
-        old,
-        objects={"a.tif": b"other pixels", "d.tif": b"more"},
-        documents={"a": {"label": "changed"}, "c": {"label": "third"}},
-        collections={"one": {"title": "changed"}, "two": {}},
-        items={
-            ("one", "a"): {"title": "changed"},
-            ("one", "c"): {"title": "third"},
-            ("two", "a"): {"title": "in another collection"},
-        },
-    )
+def new(tmp_path: Path) -> Made:
+    return new_content(tmp_path)
 
 
 def _count(world: World, old: Made, new: Made | None) -> int:
