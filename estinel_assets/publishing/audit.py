@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import groupby
 
-from estinel_assets.errors import EstinelError
+from estinel_assets.errors import EstinelError, NotFoundError
 from estinel_assets.outcomes.paths import decode_key
-from estinel_assets.publishing.claims import claims, give_up_claim
+from estinel_assets.publishing.claims import claim_of, claims, give_up_claim
 from estinel_assets.publishing.journal import open_journals
 from estinel_assets.publishing.layout import BY_ID, lease_path
 from estinel_assets.publishing.model import Place, StoreAt, digest_of, owner_of
@@ -49,7 +49,7 @@ REPAIRABLE = frozenset(
 )
 """Nothing refers to these, so that they can be removed."""
 _ORDER = (Found.STRAY_ITEM, Found.STRAY_DOCUMENT, Found.STRAY_OBJECT, Found.STRAY_CLAIM)
-REPUBLISH = "publish the folder again with the policy replace, or remove the publication"
+REPUBLISH = "remove the publication, then publish it again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +112,7 @@ def audit(targets: Targets, *, collections: Iterable[str] = ()) -> AuditReport:
     report = AuditReport()
     states: dict[str, State] = {}
     busy: set[str] = set()
+    txns: dict[str, str] = {}
     for folder in targets.journal.list_folders(BY_ID):
         (name,) = decode_key(folder)
         report.publications += 1
@@ -119,27 +120,37 @@ def audit(targets: Targets, *, collections: Iterable[str] = ()) -> AuditReport:
             busy.add(name)
             report.findings.append(Finding(Found.OPEN_JOURNAL, name, name))
             continue
-        current = read_current(targets.journal, name).current
-        if current is not None:
-            states[name] = read_state(targets.journal, current)
-    known = {place: name for name, state in states.items() for place in state.places}
-    for claim in claims(targets.journal):
-        if claim.publication in busy:
+        try:
+            current = read_current(targets.journal, name).current
+            state = read_state(targets.journal, current)
+        except NotFoundError:  # replaced between the two
+            busy.add(name)
             continue
-        if known.get(claim.place) != claim.publication:
+        txns[name] = "" if current is None else current.txn
+        states[name] = state
+    known = {place: name for name, state in states.items() for place in state.places}
+    for claim in claims(targets.journal, with_free=True):
+        if claim.publication in busy or known.get(claim.place) == claim.publication:
+            continue
+        # A worker that was taken over may have left something where nothing should be.
+        known.setdefault(claim.place, claim.publication)
+        if not claim.free:
             report.findings.append(
-                Finding(
-                    Found.STRAY_CLAIM,
-                    claim.publication,
-                    _address(targets, claim.place),
-                    claim.place,
-                )
+                Finding(Found.STRAY_CLAIM, claim.publication, claim.address, claim.place)
             )
-            known[claim.place] = claim.publication
     report.findings += _objects(targets, known, states, report)
     report.findings += _documents(targets, states, busy, report)
     report.findings += _items(targets, states, busy, set(collections), report)
+    changed = {name for name, txn in txns.items() if _has_changed(targets, name, txn)}
+    report.findings = [one for one in report.findings if one.publication not in changed]
     return report
+
+
+def _has_changed(targets: Targets, publication: str, txn: str) -> bool:
+    """Whether somebody has worked on a publication since it was looked at."""
+    current = read_current(targets.journal, publication).current
+    same = (current.txn if current is not None else "") == txn
+    return not same or bool(open_journals(targets.journal, publication))
 
 
 def repair(
@@ -183,11 +194,24 @@ def _repaired(targets: Targets, finding: Finding) -> str | None:
     state = read_state(targets.journal, read_current(targets.journal, finding.publication).current)
     if _is_known(state, finding):
         return "it belongs to the publication by now"
+    if finding.found is Found.STRAY_OBJECT and _is_below_anothers(targets, finding):
+        return "it stands below a prefix of another publication by now"
     try:
         _remove(targets, finding)
     except EstinelError as error:
         return str(error)
     return None
+
+
+def _is_below_anothers(targets: Targets, finding: Finding) -> bool:
+    """Whether the prefix of an object belongs to another publication."""
+    scheme, _, rest = finding.name.partition("://")
+    while "/" in rest.strip("/"):
+        rest = rest.rpartition("/")[0]
+        claim = claim_of(targets.journal, f"{scheme}://{rest}")
+        if claim is not None and not claim.free and claim.publication != finding.publication:
+            return True
+    return False
 
 
 def _is_known(state: State, finding: Finding) -> bool:
@@ -216,7 +240,7 @@ def _remove(targets: Targets, finding: Finding) -> None:
         case Found.STRAY_OBJECT if finding.place is not None:
             targets.open_store(finding.place.store).delete(finding.place.path)
         case Found.STRAY_CLAIM if finding.place is not None:
-            give_up_claim(targets.journal, finding.place, publication=finding.publication, txn=None)
+            give_up_claim(targets.journal, finding.name, publication=finding.publication, txn=None)
 
 
 def _objects(
@@ -227,6 +251,7 @@ def _objects(
 ) -> Iterator[Finding]:
     """Objects that are missing, changed or stray, below all prefixes that are somebody's."""
     seen: dict[str, set[tuple[StoreAt, str]]] = {name: set() for name in states}
+    anybodys = {key for state in states.values() for key in state.objects}
     for place, name in sorted(known.items()):
         state = states.get(name, State())
         for found in targets.open_store(place.store).list(place.path):
@@ -235,7 +260,8 @@ def _objects(
             at = Place(*key)
             expected = state.objects.get(key)
             if expected is None:
-                yield Finding(Found.STRAY_OBJECT, name, _address(targets, at), at)
+                if key not in anybodys:
+                    yield Finding(Found.STRAY_OBJECT, name, _address(targets, at), at)
                 continue
             seen[name].add(key)
             if expected[0] != found.size:

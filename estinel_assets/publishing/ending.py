@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from estinel_assets.errors import EstinelError, LeaseHeldError, StoreError, UnitError
+from estinel_assets.errors import BadInputError, EstinelError, LeaseError, StoreError, UnitError
 from estinel_assets.outcomes.reason import parse_reason
 from estinel_assets.publishing.reasons import PublishingReason
 from estinel_assets.publishing.state import Current
@@ -99,8 +99,10 @@ def reason_of(error: EstinelError, phase: Phase | None) -> PublishingReason:
         error: what was raised.
         phase: in which phase; None while planning.
     """
-    if isinstance(error, LeaseHeldError):
+    if isinstance(error, LeaseError):
         return PublishingReason.BUSY
+    if isinstance(error, BadInputError):
+        return PublishingReason.INVALID_DATASET
     if isinstance(error, UnitError):
         if error.reason in set(PublishingReason):
             return parse_reason(PublishingReason, error.reason)

@@ -13,6 +13,7 @@ from estinel_assets.publishing.inbox import Waiting, waiting
 from estinel_assets.publishing.model import Policy
 from estinel_assets.publishing.opening import check_inbox
 from estinel_assets.publishing.publications import Request
+from estinel_assets.publishing.site_images import site_of
 from estinel_assets.settings import Settings
 
 
@@ -58,7 +59,8 @@ def request_of(publication: str, settings: Settings, last: Outcome | None) -> Re
 
 def is_folder_name(publication: str) -> bool:
     """Whether an id names a folder directly in the inbox, and not one elsewhere."""
-    return publication == Path(publication).name and publication != ".." and "\0" not in publication
+    plain = publication == Path(publication).name and publication != ".."
+    return plain and "\0" not in publication and site_of(publication) is None
 
 
 def is_id(name: str) -> bool:

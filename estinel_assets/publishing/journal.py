@@ -6,7 +6,7 @@ stands for nothing that was done, and is thrown away. It goes first when the jou
 """
 
 import gzip
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -63,6 +63,7 @@ class Journal:
         run_id: str,
         started_at: AwareDatetime,
         former_txn: str | None,
+        check: Callable[[], None],
     ) -> Begin:
         """Write all steps down, and seal them. From now on a crash is repaired from here.
 
@@ -71,6 +72,7 @@ class Journal:
             run_id: who does it.
             started_at: when, UTC.
             former_txn: the transaction whose state stands now.
+            check: raises where the lease is lost.
         """
         parts = {phase: self._write_parts(phase, some) for phase, some in steps.items() if some}
         begin = Begin(
@@ -82,8 +84,18 @@ class Journal:
             former_txn=former_txn,
             steps=sum(map(len, steps.values())),
         )
+        check()
         write_json(self.store, self._path("begin.json"), begin.model_dump(mode="json"))
         return begin
+
+    def is_whole(self, begin: Begin) -> bool:
+        """Whether every part that the seal speaks of is there."""
+        paths = {meta.path for meta in self.store.list(journal_path(self.publication, self.txn))}
+        return all(
+            self._part(phase, number) in paths
+            for phase, parts in begin.parts.items()
+            for number in range(parts)
+        )
 
     def begin(self) -> Begin | None:
         """The seal; None where there is none, so that nothing was done.
@@ -116,21 +128,25 @@ class Journal:
             raise StoreError(f"{self.store.uri(path)} names no phase") from None
 
     def steps(self, begin: Begin, phase: Phase) -> Iterator[list[Step]]:
-        """The steps of a phase, part by part, the last part first."""
-        numbers = reversed(range(begin.parts.get(phase, 0)))
+        """The steps of a phase, part by part, in the order in which they are undone.
+
+        That is the last part first; what follows the commit is never undone, and comes in order.
+        """
+        order = range(begin.parts.get(phase, 0))
+        numbers = order if phase is Phase.AFTER else reversed(order)
         return (self._read_part(phase, number) for number in numbers)
 
-    def spare(self, steps: Iterable[Step]) -> None:
-        """Note steps that were not done because somebody else did the like: never undo them."""
-        names = [step.describe() for step in steps]
-        write_json(self.store, self._path("spared.json"), names)
+    def note_foreign(self) -> None:
+        """Note that others write below our prefixes: undoing then compares contents."""
+        write_json(self.store, self._path("foreign.json"), {"foreign": True})
 
-    def spared(self) -> frozenset[str]:
-        """Descriptions of the steps that are never undone."""
+    def is_foreign(self) -> bool:
+        """Whether others write below our prefixes."""
         try:
-            return frozenset(read_json(self.store, self._path("spared.json")))
+            self.store.head(self._path("foreign.json"))
         except NotFoundError:
-            return frozenset()
+            return False
+        return True
 
     def keep_left(self, left: Iterable[Left]) -> None:
         """Note what could not be undone, for people."""
@@ -172,7 +188,8 @@ class Journal:
         path = self._part(phase, number)
         body = self.store.get(path).data
         try:
-            return [from_line(line) for line in gzip.decompress(body).decode().splitlines()]
+            # Not splitlines: texts may hold characters that it takes for ends of lines.
+            return [from_line(line) for line in gzip.decompress(body).decode().split("\n")]
         except (ValueError, KeyError, TypeError, EOFError, OSError) as error:
             raise StoreError(
                 f"{self.store.uri(path)} is no part of a journal ({type(error).__name__}); restore "

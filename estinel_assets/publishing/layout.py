@@ -1,12 +1,11 @@
 """Where publishing keeps its own records in the store of the settings."""
 
-from hashlib import sha256
-
 from estinel_assets.outcomes.paths import encode_key
-from estinel_assets.publishing.model import Place
 
 ROOT = "publications"
 CLAIMS = f"{ROOT}/claims"
+CLAIM = "claim.json"
+COLLECTIONS = f"{ROOT}/collections"
 BY_ID = f"{ROOT}/by-id"
 
 
@@ -25,9 +24,14 @@ def lease_path(publication: str) -> str:
     return f"{folder_of(publication)}/lease.json"
 
 
+def states_path(publication: str) -> str:
+    """All states; one of them stands."""
+    return f"{folder_of(publication)}/states"
+
+
 def state_path(publication: str, txn: str) -> str:
     """All that a publication consists of, as a transaction leaves it."""
-    return f"{folder_of(publication)}/states/{txn}.jsonl.gz"
+    return f"{states_path(publication)}/{txn}.jsonl.gz"
 
 
 def journals_path(publication: str) -> str:
@@ -40,7 +44,11 @@ def journal_path(publication: str, txn: str) -> str:
     return f"{journals_path(publication)}/{txn}"
 
 
-def claim_path(place: Place) -> str:
-    """Who a prefix of an object store belongs to."""
-    named = f"{place.store.endpoint_url}\n{place.store.url}\n{place.path}"
-    return f"{CLAIMS}/{sha256(named.encode()).hexdigest()[:32]}.json"
+def claim_folder(address: str) -> str:
+    """Where it stands whom a prefix of an object store belongs to.
+
+    Args:
+        address: of the prefix, such as `s3://bucket/products/one`.
+    """
+    scheme, _, rest = address.partition("://")
+    return f"{CLAIMS}/{scheme}/{rest.strip('/')}"

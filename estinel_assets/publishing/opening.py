@@ -22,6 +22,7 @@ from estinel_assets.publishing.reasons import PUBLISHING
 from estinel_assets.publishing.site_images import FRAGMENTS, SiteImages, read_site_images
 from estinel_assets.settings import PublishingSettings, Settings, StoreSettings
 from estinel_assets.stac.transactions import StacTransactions
+from estinel_assets.storage.paths import LocalRoot, parse_root
 from estinel_assets.storage.port import ObjectStore
 from estinel_assets.transport import RetryPolicy
 
@@ -180,8 +181,8 @@ def _open_stac(settings: Settings) -> StacTarget | None:
 
 def _local_folder(store: ObjectStore) -> Path | None:
     """The folder of a local store; None for any other."""
-    scheme, separator, path = store.url.partition("://")
-    return Path(path) if separator and scheme == "file" else None
+    root = parse_root(store.url)
+    return root.folder if isinstance(root, LocalRoot) else None
 
 
 def check_inbox(settings: PublishingSettings) -> Path:

@@ -55,13 +55,18 @@ def plan_places(wanted: Collection[Place], state: State) -> Iterator[Step]:
 
 def plan_objects(
     wanted: Iterable[ObjectEntry],
+    places: Collection[Place],
     state: State,
     standing: Mapping[tuple[StoreAt, str], int],
 ) -> Iterator[Step]:
     """Objects to create. None is ever replaced.
 
+    One of ours whose writer was taken over may stand already, unknown to the state. It is planned
+    like any other: doing compares what stands with what is to stand.
+
     Args:
         wanted: what is to stand.
+        places: the prefixes that they stand below.
         state: what this publication consists of now.
         standing: size by store and path of all that stands below the places.
 
@@ -72,15 +77,17 @@ def plan_objects(
     for one in wanted:
         key = one.store, one.path
         known = state.objects.get(key)
-        if key in standing:
-            if known != (one.size, one.sha256) or standing[key] != one.size:
-                where = f"{one.store.url}/{one.path}" if one.store.url else one.path
-                in_the_way.append(f"the object {where}")
+        if key in standing and known == (one.size, one.sha256) and standing[key] == one.size:
+            continue
+        if key in standing and (known is not None or standing[key] != one.size):
+            where = f"{one.store.url}/{one.path}" if one.store.url else one.path
+            in_the_way.append(f"the object {where}")
             continue
         yield Step(
             Kind.OBJECT,
             Verb.CREATE,
             one.path,
+            group=place_of(one.store, one.path, places),
             store=one.store,
             size=one.size,
             digest=one.sha256,
@@ -132,12 +139,12 @@ def plan_collection(
 ) -> Step | None:
     """What to do about a collection.
 
-    One that stands stays as it is, unless it is to be replaced and no other publication made it.
+    One that stands stays as it is, unless it is to be replaced and this publication made it.
     """
     if stands is None:
         return Step(Kind.COLLECTION, Verb.CREATE, wanted.id, digest=wanted.digest, body=wanted.body)
-    is_others = stands.get(PUBLICATION) not in (None, publication)
-    if policy is not Policy.REPLACE or is_others or stands.get(DIGEST) == wanted.digest:
+    ours = stands.get(PUBLICATION) == publication
+    if policy is not Policy.REPLACE or not ours or stands.get(DIGEST) == wanted.digest:
         return None
     return Step(
         Kind.COLLECTION,
@@ -221,13 +228,32 @@ def plan_after(content: Content | None, state: State) -> Iterator[Step]:
     kept_objects = set() if content is None else {(one.store, one.path) for one in content.objects}
     for (store, path), (size, digest) in sorted(state.objects.items()):
         if (store, path) not in kept_objects:
-            yield Step(Kind.OBJECT, Verb.DELETE, path, store=store, size=size, former_digest=digest)
+            yield Step(
+                Kind.OBJECT,
+                Verb.DELETE,
+                path,
+                group=place_of(store, path, state.places),
+                store=store,
+                size=size,
+                former_digest=digest,
+            )
     if content is None:
-        for name in sorted(state.collections):
+        used = {group for group, _ in state.items}
+        for name in sorted(state.collections | used):
             yield Step(Kind.COLLECTION, Verb.DELETE, name)
     kept_places = set() if content is None else set(content.places)
     for place in sorted(state.places - kept_places):
         yield Step(Kind.CLAIM, Verb.DELETE, place.path, store=place.store)
+
+
+def place_of(store: StoreAt, path: str, places: Collection[Place]) -> str:
+    """The prefix among some that an object stands below; empty where there is none."""
+    folder = path
+    while "/" in folder:
+        folder = folder.rpartition("/")[0]
+        if Place(store, folder) in places:
+            return folder
+    return ""
 
 
 def _item_step(one: ItemEntry, verb: Verb, stands: JsonObject | None = None) -> Step:

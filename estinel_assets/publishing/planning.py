@@ -17,7 +17,7 @@ from estinel_assets.publishing.model import (
 from estinel_assets.publishing.ports import Targets
 from estinel_assets.publishing.reasons import PublishingReason
 from estinel_assets.publishing.scanned import Fault, FolderRefusedError
-from estinel_assets.publishing.spool import Spool
+from estinel_assets.publishing.spool import Spool, SpooledBody
 from estinel_assets.publishing.state import State
 from estinel_assets.publishing.steps import Phase, Step, Verb
 
@@ -71,16 +71,20 @@ class Planner:
         """
         steps: dict[Phase, list[Step]] = {phase: [] for phase in Phase}
         for step in self._steps(content):
-            former = step.former
-            if former is not None:
-                step = replace(step, former=self.spool.add(former.read()))
+            # Each body is read once, and from here on from the spool.
+            if step.former is not None:
+                step = replace(step, former=self.spool.add(step.former.read()))
+            if step.body is not None and not isinstance(step.body, SpooledBody):
+                step = replace(step, body=self.spool.add(step.body.read()))
             steps[step.phase].append(step)
         return Plan(steps)
 
     def _steps(self, content: Content | None) -> Iterator[Step]:
         if content is not None:
             yield from plan.plan_places(content.places, self.state)
-            yield from plan.plan_objects(content.objects, self.state, self._objects(content))
+            places = frozenset(content.places)
+            standing_objects = self._objects(content)
+            yield from plan.plan_objects(content.objects, places, self.state, standing_objects)
             changed = [
                 one for one in content.documents if self.state.documents.get(one.id) != one.digest
             ]

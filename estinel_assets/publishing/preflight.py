@@ -11,6 +11,7 @@ from estinel_assets.publishing.planning import Plan
 from estinel_assets.publishing.ports import Targets
 from estinel_assets.publishing.reasons import PublishingReason
 from estinel_assets.publishing.steps import Phase
+from estinel_assets.storage.paths import LocalRoot, MemoryRoot, parse_root
 from estinel_assets.storage.port import ObjectStore
 
 SPARE = 1.05
@@ -18,7 +19,7 @@ SPARE = 1.05
 PROBE = "estinel-probe"
 
 
-def check_room(targets: Targets, plan: Plan) -> None:
+def check_room(targets: Targets, plan: Plan, txn: str) -> None:
     """Make sure that every store takes what the plan is to write, as far as can be told.
 
     A local folder must have room, and any other store takes a small object and its deletion.
@@ -33,10 +34,11 @@ def check_room(targets: Targets, plan: Plan) -> None:
     problems = []
     for at, size in sorted(wanted.items()):
         store = targets.open_store(at)
-        if store.url.startswith("file://"):
-            problems += _local_problems(Path(store.url.removeprefix("file://")), size)
-        elif not store.url.startswith("memory:"):
-            _probe(store, plan, at)
+        root = parse_root(store.url)
+        if isinstance(root, LocalRoot):
+            problems += _local_problems(root.folder, size)
+        elif not isinstance(root, MemoryRoot):
+            _probe(store, plan, at, txn)
     if problems:
         raise PermanentError(PublishingReason.STORE_FAILED, "; ".join(problems))
 
@@ -51,9 +53,9 @@ def _local_problems(root: Path, size: int) -> list[str]:
     return problems
 
 
-def _probe(store: ObjectStore, plan: Plan, at: StoreAt) -> None:
-    """Write beside the first object, where the rights are those of all."""
+def _probe(store: ObjectStore, plan: Plan, at: StoreAt, txn: str) -> None:
+    """Write beside the first object, where the rights are those of all; nothing is overwritten."""
     first = next(step for step in plan.steps[Phase.OBJECTS] if step.store == at)
-    path = f"{first.name.rpartition('/')[0]}/{PROBE}".lstrip("/")
-    store.put(path, b"")
+    path = f"{first.name.rpartition('/')[0]}/{PROBE}-{txn}".lstrip("/")
+    store.create(path, b"")
     store.delete(path)

@@ -3,13 +3,13 @@
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from estinel_assets.errors import BadInputError, EstinelError, UnitError
-from estinel_assets.logs import get_logger
+from estinel_assets.logs import get_logger, mask_text
 from estinel_assets.outcomes.book import OutcomeBook
 from estinel_assets.outcomes.paths import Key, decode_key
 from estinel_assets.outcomes.record import NO_REASON, Outcome
@@ -28,7 +28,7 @@ from estinel_assets.publishing.publisher import Publisher
 from estinel_assets.publishing.reasons import PUBLISHING, PublishingReason
 from estinel_assets.publishing.scan import scan_folder
 from estinel_assets.publishing.scanned import FolderRefusedError, Scan
-from estinel_assets.publishing.site_images import SiteImages, read_site_images
+from estinel_assets.publishing.site_images import PREFIX, SiteImages, read_site_images
 from estinel_assets.publishing.spool import Spool
 from estinel_assets.settings import PublishingSettings
 
@@ -127,7 +127,7 @@ class Publications:
         return self.record(
             request.publication,
             lambda: self._publish_folder(request),
-            inputs=listing.fingerprint,
+            inputs=lambda: listing.fingerprint,
             detail={"folder": str(request.folder), "policy": str(request.policy)},
             anew=anew,
         )
@@ -153,16 +153,19 @@ class Publications:
             anew: start its attempts at one again.
 
         Raises:
-            StoreError: the site's part of the catalogue cannot be read, or the record not stored.
+            StoreError: the record cannot be stored.
         """
-        images = self.images(site_id)
-        return self.record(
-            images.publication,
-            lambda: self.publisher.publish(images, images.publication, Policy.REPLACE),
-            inputs=images.fingerprint,
-            detail={"site": site_id},
-            anew=anew,
-        )
+        publication = PREFIX + site_id
+        inputs = ""
+
+        def publish() -> Result:
+            nonlocal inputs
+            images = self.images(site_id)
+            inputs = images.fingerprint
+            return self.publisher.publish(images, publication, Policy.REPLACE)
+
+        detail = {"site": site_id}
+        return self.record(publication, publish, inputs=lambda: inputs, detail=detail, anew=anew)
 
     def remove(self, publication: str) -> Outcome:
         """Take a publication back, and record how it ended.
@@ -187,7 +190,7 @@ class Publications:
         return self.record(
             publication,
             remove,
-            inputs="" if former is None else former.inputs,
+            inputs=lambda: "" if former is None else former.inputs,
             detail={name: kept[name] for name in ("folder", "policy") if name in kept},
         )
 
@@ -217,11 +220,18 @@ class Publications:
         publication: str,
         work: Callable[[], Result],
         *,
-        inputs: str,
+        inputs: Callable[[], str],
         detail: Mapping[str, Any],
         anew: bool = False,
     ) -> Outcome:
         """Do some work, and record how it ended.
+
+        Args:
+            publication: its id.
+            work: does it.
+            inputs: fingerprint of what went in, asked for when it is done.
+            detail: what the record says besides.
+            anew: start its attempts at one again.
 
         Raises:
             BadInputError: what was asked for makes no sense; nothing is recorded.
@@ -243,8 +253,8 @@ class Publications:
         except Exception as error:
             log.exception("internal error", publication=publication)
             reason = str(PublishingReason.INTERNAL_ERROR)
-            message = f"{type(error).__name__}: {error}"[:MESSAGE_LENGTH]
-        outcome = self._outcome(key, reason, message, began, inputs, former, {**detail, **more})
+            message = mask_text(f"{type(error).__name__}: {error}")[:MESSAGE_LENGTH]
+        outcome = self._outcome(key, reason, message, began, inputs(), former, {**detail, **more})
         self.book.ledger.put_one(outcome)
         log.info(
             "publication ended",
@@ -264,7 +274,8 @@ class Publications:
             documents = self.publisher.targets.index.search(
                 DocumentQuery(publication=result.publication)
             )
-            write_datasets_file(request.folder, (one.document for one in documents))
+            warning = write_datasets_file(request.folder, (one.document for one in documents))
+            return replace(result, warnings=(*result.warnings, *warning))
         return result
 
     def _outcome(
@@ -336,14 +347,24 @@ def error_detail(error: EstinelError) -> dict[str, Any]:
     return detail
 
 
-def write_datasets_file(folder: Path, documents: Iterator[Mapping[str, Any]]) -> None:
-    """Tell the job what was published, in `_datasets.json`; a folder that refuses is logged."""
+def write_datasets_file(folder: Path, documents: Iterator[Mapping[str, Any]]) -> list[str]:
+    """Tell the job what was published, in `_datasets.json`.
+
+    Returns:
+        A warning where that was not possible: the publication stands all the same.
+    """
+    written: Path | None = None
     try:
         handle, name = tempfile.mkstemp(prefix=".datasets-", dir=folder)
+        written = Path(name)
         with os.fdopen(handle, "wb") as file:
             for chunk in datasets_chunks(documents):
                 file.write(chunk)
-        Path(name).chmod(0o644)
-        Path(name).replace(folder / LEFT_OUT)
-    except OSError as error:
-        log.warning("no _datasets.json", folder=str(folder), error=str(error.strerror))
+        written.chmod(0o644)
+        written.replace(folder / LEFT_OUT)
+    except (OSError, EstinelError) as error:
+        return [f"{folder / LEFT_OUT} is not written: {error}"]
+    finally:
+        if written is not None:
+            written.unlink(missing_ok=True)
+    return []

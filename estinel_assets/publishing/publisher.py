@@ -24,12 +24,14 @@ from estinel_assets.publishing.state import (
     Standing,
     State,
     current_of,
+    drop_states,
     read_current,
     read_state,
     state_of,
 )
 from estinel_assets.publishing.transaction import Transaction, recover
-from estinel_assets.storage.lease import Lease, hold_lease
+from estinel_assets.storage.lease import Lease, Timing, read_lease
+from estinel_assets.storage.processes import current_process, is_gone
 
 
 class Source(Protocol):
@@ -78,13 +80,17 @@ class Publisher:
         Raises:
             PublicationError: it failed, for a reason; what was done is undone.
         """
-        with self._held(*self._target(source, publication, policy)) as work:
-            settled = settled_action(source.fingerprint, work.standing.current, policy)
-            if settled is not None:
-                return work.result(settled, work.standing.current)
-            content = work.content(source)
-            result = self._transact(work, content, policy)
-            return replace(result, warnings=(*content.warnings, *result.warnings))
+        while True:
+            with self._held(*self._target(source, publication, policy)) as work:
+                current = work.standing.current
+                settled = settled_action(source.fingerprint, current, policy)
+                if settled is not None:
+                    return work.result(settled, current)
+                if policy is Policy.VERSION and current is not None and current.stands:
+                    continue  # another worker has taken this version meanwhile
+                content = work.content(source)
+                result = self._transact(work, content, policy)
+                return replace(result, warnings=(*content.warnings, *result.warnings))
 
     def remove(self, publication: str) -> Result:
         """Take a publication back: its items, documents and objects.
@@ -92,6 +98,10 @@ class Publisher:
         Raises:
             PublicationError: it failed, for a reason; it stands as before.
         """
+        with _told():
+            known = read_current(self.targets.journal, publication).current
+            if known is None and not open_journals(self.targets.journal, publication):
+                return Result(publication, Action.ABSENT, None)
         with self._held(publication) as work:
             current = work.standing.current
             if current is None or current.removed:
@@ -128,18 +138,22 @@ class Publisher:
         Raises:
             PublicationError: a target failed, or another worker is at it.
         """
-        with _told(), self._lease(publication) as lease:
-            return self._recover(publication, lease)
+        with _told(), self._lease(publication) as (lease, suspect):
+            return self._recover(publication, lease, suspect=suspect)
 
     def _target(self, source: Source, publication: str, policy: Policy) -> tuple[str, str]:
         """Where a source goes, and the suffix of its ids: to the next free version, maybe."""
+        if policy is not Policy.VERSION:
+            return publication, ""
         number = 1
         while True:
             suffix = f"-v{number}" if number > 1 else ""
             with _told():
                 current = read_current(self.targets.journal, publication + suffix).current
-            free = current is None or current.removed or current.fingerprint == source.fingerprint
-            if free or policy is not Policy.VERSION:
+            # A version that was removed is not given to other content.
+            never = current is None or (current.removed and not current.txn)
+            same = current is not None and current.fingerprint == source.fingerprint
+            if never or same:
                 return publication + suffix, suffix
             number += 1
 
@@ -147,14 +161,15 @@ class Publisher:
         """Carry a transaction out, and clear up behind it."""
         former = self._state(work)
         plan = self._plan(work, content, policy, former)
-        check_room(self.targets, plan)
         txn = self.new_txn()
+        check_room(self.targets, plan, txn)
         journal = Journal(self.targets.journal, work.publication, txn)
         begin = journal.write(
             plan.steps,
             run_id=self.run.run_id,
             started_at=self.run.clock(),
-            former_txn=None if work.standing.current is None else work.standing.current.txn,
+            former_txn=(work.standing.current and work.standing.current.txn) or None,
+            check=work.check,
         )
         made = plan.collections_made() | former.collections
         state = State() if content is None else state_of(content, made)
@@ -166,8 +181,10 @@ class Publisher:
             policy=policy,
             now=self.run.clock(),
             run_id=self.run.run_id,
+            moved=work.standing.current is not None and work.standing.current.moved,
         )
-        transaction = Transaction(self._worker(journal, work.check), journal, begin, plan)
+        worker = self._worker(journal, work.check)
+        transaction = Transaction(worker, journal, begin, plan, self.run, work.renew)
         transaction.carry_out(work.standing, state, current)
         warnings = transaction.settle()
         stood = work.standing.current is not None and not work.standing.current.removed
@@ -204,8 +221,8 @@ class Publisher:
         Raises:
             PublicationError: whatever comes up.
         """
-        with _told(), self._lease(publication) as lease, Spool() as spool:
-            recovered = self._recover(publication, lease)
+        with _told(), self._lease(publication) as (lease, suspect), Spool() as spool:
+            recovered = self._recover(publication, lease, suspect=suspect)
             left = [one for one in recovered if one.undo is not None and not one.undo.complete]
             if left:
                 raise PublicationError(
@@ -216,23 +233,41 @@ class Publisher:
                 )
             standing = read_current(self.targets.journal, publication)
             told = tuple(one.summary() for one in recovered)
-            yield _Work(publication, suffix, standing, spool, lease.check, told)
+            yield _Work(publication, suffix, standing, spool, lease.check, lease.renew, told)
 
     @contextmanager
-    def _lease(self, publication: str) -> Iterator[Lease]:
-        with hold_lease(
-            self.targets.journal,
-            lease_path(publication),
-            ttl_s=self.lease_ttl_s,
-            owner=self.run.run_id,
-        ) as lease:
-            yield lease
+    def _lease(self, publication: str) -> Iterator[tuple[Lease, bool]]:
+        """Hold a publication's lease; says, too, whether a former holder may still be at work.
 
-    def _recover(self, publication: str, lease: Lease) -> list[Recovery]:
-        return [
-            recover(self._worker(journal, lease.check), journal)
-            for journal in open_journals(self.targets.journal, publication)
+        Whether the lease was lost meanwhile does not matter at the end: a commit under a lost one
+        cannot succeed, and one that has succeeded stands.
+        """
+        path = lease_path(publication)
+        former = read_lease(self.targets.journal, path)
+        suspect = (
+            former is not None
+            and not former.released
+            and not is_gone(former.process, current_process())
+        )
+        lease = Lease.acquire(
+            self.targets.journal, path, Timing(ttl_s=self.lease_ttl_s), owner=self.run.run_id
+        )
+        lease.keep()
+        try:
+            yield lease, suspect
+        finally:
+            lease.release()
+
+    def _recover(self, publication: str, lease: Lease, *, suspect: bool) -> list[Recovery]:
+        """Repair what was broken off, and throw away states that no transaction left standing."""
+        journals = open_journals(self.targets.journal, publication)
+        recovered = [
+            recover(self._worker(journal, lease.check), journal, self.run, suspect=suspect)
+            for journal in journals
         ]
+        if all(one.undo is None or one.undo.complete for one in recovered):
+            drop_states(self.targets.journal, publication)
+        return recovered
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,6 +279,7 @@ class _Work:
     standing: Standing
     spool: Spool
     check: Callable[[], None] = field(default=lambda: None)
+    renew: Callable[[], None] = field(default=lambda: None)
     recovered: tuple[str, ...] = ()
 
     def content(self, source: Source) -> Content:
@@ -284,7 +320,8 @@ def settled_action(fingerprint: str, current: Current | None, policy: Policy) ->
 
 def revision_of(fingerprint: str, current: Current | None) -> str:
     """What is added to places, so that objects which readers use are never overwritten."""
-    return "" if current is None or current.removed else fingerprint[:12]
+    usual = current is None or (current.removed and not current.moved)
+    return "" if usual else fingerprint[:12]
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from estinel_assets.errors import NotFoundError, StoreError
+from estinel_assets.errors import NotFoundError, PermanentError, StoreError
 from estinel_assets.publishing.item_documents import document_id, item_document
 from estinel_assets.publishing.model import (
     DIGEST,
@@ -25,6 +25,7 @@ from estinel_assets.publishing.model import (
     ItemEntry,
     JsonObject,
 )
+from estinel_assets.publishing.reasons import PublishingReason
 from estinel_assets.publishing.spool import Spool
 from estinel_assets.storage.documents import load_json, read_json
 from estinel_assets.storage.port import ObjectStore
@@ -165,16 +166,22 @@ def read_site_images(
         address: where readers find an object of the store, by its path.
 
     Returns:
-        The source; without images where the site has none yet.
+        The source.
 
     Raises:
+        PermanentError: the site was never updated.
         StoreError: the site's part of the catalogue cannot be read.
     """
     path = f"{FRAGMENTS}/{site_id}.json"
     try:
         stored = store.get(path)
     except NotFoundError:
-        return SiteImages(store, site_id, collection, (), address)
+        # Nothing listed is not the same as nothing there: what is published stays.
+        raise PermanentError(
+            PublishingReason.NOTHING_FOUND,
+            f"the site {site_id} has no part of the web catalogue ({store.uri(path)}); update it "
+            "first",
+        ) from None
     fragment: Mapping[str, Any] = load_json(stored.data, what=store.uri(path))
     try:
         images = tuple(

@@ -6,7 +6,7 @@ each part, is written before, under the transaction's own name.
 
 import gzip
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from functools import cache
@@ -21,7 +21,7 @@ from estinel_assets.errors import (
     StoreError,
     UnansweredError,
 )
-from estinel_assets.publishing.layout import current_path, state_path
+from estinel_assets.publishing.layout import current_path, state_path, states_path
 from estinel_assets.publishing.model import Content, Place, Policy, StoreAt
 from estinel_assets.storage.documents import JSON_TYPE, dump_json, load_json
 from estinel_assets.storage.port import ObjectStore
@@ -48,6 +48,10 @@ class Current(BaseModel):
     """Objects, bytes, documents, collections and items."""
     places: tuple[str, ...] = ()
     """Addresses of the prefixes with its objects, for people."""
+    fenced: str = ""
+    """The last transaction that was undone, and can therefore not be committed any more."""
+    moved: bool = False
+    """Whether a worker that was taken over may still be writing at the usual places."""
 
     @property
     def stands(self) -> bool:
@@ -157,21 +161,26 @@ def read_current(store: ObjectStore, publication: str) -> Standing:
     return Standing(current, stored.meta.etag)
 
 
-def commit(store: ObjectStore, standing: Standing, current: Current) -> None:
+def commit(
+    store: ObjectStore, standing: Standing, current: Current, check: Callable[[], None]
+) -> None:
     """Make a new state the one that stands, unless another one came between.
+
+    Args:
+        store: the one of the settings.
+        standing: what stood when the transaction began.
+        current: what is to stand.
+        check: raises where the lease is lost.
 
     Raises:
         ChangedError: another one came between.
         StoreError: the store refuses; nobody knows whether it stands where no answer came.
     """
     path = current_path(current.publication)
-    body = dump_json(current.model_dump(mode="json"), what=store.uri(path))
     for left in reversed(range(_TRIES)):
+        check()
         try:
-            if standing.etag is None:
-                store.create(path, body, content_type=JSON_TYPE)
-            else:
-                store.replace(path, body, etag=standing.etag, content_type=JSON_TYPE)
+            _swap(store, path, standing.etag, current)
         except UnansweredError:
             if _is_committed(store, current):
                 return
@@ -188,10 +197,82 @@ def commit(store: ObjectStore, standing: Standing, current: Current) -> None:
             return
 
 
+def fence(
+    store: ObjectStore,
+    publication: str,
+    txn: str,
+    *,
+    moved: bool,
+    now: datetime,
+    run_id: str,
+) -> bool:
+    """Make sure that a transaction cannot be committed any more, before it is undone.
+
+    A commit that is late, of a worker that was suspended or whose request took its time, finds
+    another record than it expects.
+
+    Args:
+        store: the one of the settings.
+        publication: whose transaction it is.
+        txn: the transaction.
+        moved: its worker may still be writing, so that the next objects go to other places.
+        now: UTC, aware.
+        run_id: who undoes it.
+
+    Returns:
+        False; True where it stands committed, and is not to be undone.
+
+    Raises:
+        StoreError: the store refuses, or others keep writing.
+    """
+    path = current_path(publication)
+    for _ in range(_TRIES):
+        standing = read_current(store, publication)
+        current = standing.current
+        if current is None:
+            fenced = Current(
+                publication=publication,
+                fingerprint="",
+                txn="",
+                removed=True,
+                policy=Policy.FAIL,
+                committed_at=now,
+                run_id=run_id,
+                counts={},
+                fenced=txn,
+                moved=moved,
+            )
+        else:
+            committed = current.txn == txn
+            if (committed or current.fenced == txn) and (current.moved or not moved):
+                return committed
+            fenced = current.model_copy(
+                update={
+                    "fenced": current.fenced if committed else txn,
+                    "moved": current.moved or moved,
+                }
+            )
+        try:
+            _swap(store, path, standing.etag, fenced)
+        except (AlreadyExistsError, ChangedError, NotFoundError, UnansweredError):
+            continue
+        return fenced.txn == txn
+    raise StoreError(f"{store.uri(path)} keeps changing; check who writes it")
+
+
 def write_state(store: ObjectStore, publication: str, txn: str, state: State) -> None:
     """Store a state under its transaction's name."""
     packed = gzip.compress("\n".join(state.lines()).encode(), mtime=0)
     store.put(state_path(publication, txn), packed, content_type=GZIP_TYPE)
+
+
+def drop_states(store: ObjectStore, publication: str) -> None:
+    """Delete the states that nothing refers to. The caller holds the publication's lease."""
+    current = read_current(store, publication).current
+    kept = "" if current is None or not current.txn else state_path(publication, current.txn)
+    for meta in list(store.list(states_path(publication))):
+        if meta.path != kept:
+            store.delete(meta.path)
 
 
 def read_state(store: ObjectStore, current: Current | None) -> State:
@@ -205,7 +286,8 @@ def read_state(store: ObjectStore, current: Current | None) -> State:
         return state
     path = state_path(current.publication, current.txn)
     try:
-        for line in gzip.decompress(store.get(path).data).decode().splitlines():
+        # Not splitlines: names may hold characters that it takes for ends of lines.
+        for line in filter(None, gzip.decompress(store.get(path).data).decode().split("\n")):
             state.add(line)
     except (ValueError, KeyError, TypeError, EOFError, OSError) as error:
         raise StoreError(
@@ -213,6 +295,14 @@ def read_state(store: ObjectStore, current: Current | None) -> State:
             "from a backup"
         ) from None
     return state
+
+
+def _swap(store: ObjectStore, path: str, etag: str | None, current: Current) -> None:
+    body = dump_json(current.model_dump(mode="json"), what=store.uri(path))
+    if etag is None:
+        store.create(path, body, content_type=JSON_TYPE)
+    else:
+        store.replace(path, body, etag=etag, content_type=JSON_TYPE)
 
 
 def _is_committed(store: ObjectStore, current: Current) -> bool:
@@ -238,6 +328,7 @@ def current_of(
     policy: Policy,
     now: datetime,
     run_id: str,
+    moved: bool,
 ) -> Current:
     """The record of a state; of a removal where there is no content."""
     return Current(
@@ -248,6 +339,7 @@ def current_of(
         policy=policy,
         committed_at=now,
         run_id=run_id,
+        moved=moved,
         counts=counts_of(state),
         places=tuple(
             f"{place.store.url}/{place.path}".lstrip("/") for place in sorted(state.places)

@@ -75,7 +75,7 @@ class Step:
     name: str
     """Path of an object or a claimed prefix, id of a document, collection or item."""
     group: str = ""
-    """Collection of an item."""
+    """Collection of an item; prefix of an object that is claimed."""
     store: StoreAt = field(default=StoreAt())
     """Of an object or a claimed prefix."""
     size: int = 0
@@ -115,7 +115,7 @@ class Step:
 
     def describe(self) -> str:
         """The step in a line, for people."""
-        where = f"{self.group}/{self.name}" if self.group else self.name
+        where = f"{self.group}/{self.name}" if self.kind is Kind.ITEM else self.name
         if self.kind in (Kind.OBJECT, Kind.CLAIM):
             where = f"{self.store.url.rstrip('/')}/{self.name}" if self.store.url else self.name
         return f"{self.verb} {self.kind} {where}"

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 
 from estinel_assets.errors import EstinelError, LeaseLostError
 from estinel_assets.logs import get_logger
+from estinel_assets.outcomes.run import Run
 from estinel_assets.publishing.batches import batches
-from estinel_assets.publishing.doing import ForeignObjectError, Worker
+from estinel_assets.publishing.doing import Worker
 from estinel_assets.publishing.ending import PhaseTiming, PublicationError, Recovery, reason_of
 from estinel_assets.publishing.journal import Begin, Journal
+from estinel_assets.publishing.objects import ForeignObjectError
 from estinel_assets.publishing.planning import Plan
 from estinel_assets.publishing.reasons import PublishingReason
 from estinel_assets.publishing.state import (
@@ -17,7 +19,7 @@ from estinel_assets.publishing.state import (
     Standing,
     State,
     commit,
-    read_current,
+    fence,
     write_state,
 )
 from estinel_assets.publishing.steps import Phase
@@ -38,6 +40,9 @@ class Transaction:
     journal: Journal
     begin: Begin
     plan: Plan
+    run: Run
+    renew: Callable[[], None]
+    """Makes sure, by asking the store, that the lease is still ours."""
     clock_s: Callable[[], float] = time.monotonic
     """Seconds since some moment."""
     timings: list[PhaseTiming] = field(default_factory=list)
@@ -57,17 +62,22 @@ class Transaction:
             BaseException: anything else that came up, such as an interrupt, after undoing.
         """
         try:
+            # Whoever was taken over while it planned must not begin.
+            self.renew()
             for phase in BEFORE_COMMIT:
                 if self.plan.steps[phase]:
                     self._do(phase)
             self._phase = None
             write_state(self.journal.store, self.journal.publication, self.journal.txn, state)
-            self.worker.check()
+            self.renew()
             self._committing = True
-            commit(self.journal.store, standing, current)
+            commit(self.journal.store, standing, current, self.worker.check)
         except BaseException as error:
             if self._was_committed(error):
-                return
+                if isinstance(error, EstinelError):
+                    return
+                self.settle()
+                raise
             failure = self._taken_back(error)
             if failure is None:
                 raise
@@ -96,6 +106,7 @@ class Transaction:
         self._phase = phase
         steps = self.plan.steps[phase]
         began_s = self.clock_s()
+        self.worker.check()
         self.journal.mark(phase)
         self.worker.do(phase, steps)
         timing = PhaseTiming(
@@ -116,35 +127,35 @@ class Transaction:
         )
 
     def _was_committed(self, error: BaseException) -> bool:
-        """Whether the commit stands although it did not answer.
+        """Whether the commit stands although it did not answer; if not, it never will.
 
         Raises:
             PublicationError: nobody can say now.
         """
-        if not self._committing:
+        if not self._committing or isinstance(error, LeaseLostError):
             return False
         try:
-            current = read_current(self.journal.store, self.journal.publication).current
+            return _fence(self.journal, self.run, moved=False)
         except EstinelError as unreadable:
             how = RECOVER.format(publication=self.journal.publication)
             raise PublicationError(
                 PublishingReason.UNDO_INCOMPLETE,
                 f"nobody can say whether it was committed ({error}; then {unreadable}); {how}",
             ) from error
-        return current is not None and current.txn == self.journal.txn
 
     def _taken_back(self, error: BaseException) -> PublicationError | None:
         """Undo everything, and say what to raise; None for the error itself."""
         if isinstance(error, LeaseLostError):
             return PublicationError(
                 PublishingReason.BUSY,
-                f"{error}; the worker that took it over undoes what was begun",
+                f"{error}; the worker that took it over undoes what was begun. What was being "
+                "written at that moment may be left: see `estinel publish audit`",
             )
         how = RECOVER.format(publication=self.journal.publication)
         report: UndoReport | None = None
         try:
             if isinstance(error, ForeignObjectError):
-                self.journal.spare([error.step])
+                self.journal.note_foreign()
             report = Undoing(self.worker, self.journal).undo(self.begin)
             told = report.summary()
         except EstinelError as second:
@@ -204,19 +215,27 @@ def note_undone(journal: Journal, begin: Begin, report: UndoReport) -> None:
         journal.keep_left(report.left)
 
 
-def recover(worker: Worker, journal: Journal) -> Recovery:
+def recover(worker: Worker, journal: Journal, run: Run, *, suspect: bool) -> Recovery:
     """Complete or undo a transaction that was broken off.
+
+    Args:
+        worker: does it.
+        journal: of the transaction.
+        run: who does it.
+        suspect: its own worker may still live, although it lost its lease.
 
     Raises:
         EstinelError: a target failed, or the journal cannot be read; it stays open.
     """
     begin = journal.begin()
-    if begin is None:
-        # It was never sealed, or is already settled; what is left of it means nothing.
-        committed = _stands(journal)
-        journal.close(None, committed=committed)
+    if begin is None or not journal.is_whole(begin):
+        # It was never sealed, or is already closed; what is left of it means nothing. A seal
+        # without its steps is one that came late, from a worker that was taken over.
+        committed = _fence(journal, run, moved=suspect)
+        journal.close(begin, committed=committed)
         return Recovery(journal.publication, journal.txn, committed=committed)
-    if _stands(journal):
+    worker.check()
+    if _fence(journal, run, moved=suspect):
         settle(worker, journal, begin)
         return Recovery(journal.publication, journal.txn, committed=True)
     report = Undoing(worker, journal).undo(begin)
@@ -224,6 +243,13 @@ def recover(worker: Worker, journal: Journal) -> Recovery:
     return Recovery(journal.publication, journal.txn, committed=False, undo=report)
 
 
-def _stands(journal: Journal) -> bool:
-    current = read_current(journal.store, journal.publication).current
-    return current is not None and current.txn == journal.txn
+def _fence(journal: Journal, run: Run, *, moved: bool) -> bool:
+    """See `state.fence`."""
+    return fence(
+        journal.store,
+        journal.publication,
+        journal.txn,
+        moved=moved,
+        now=run.clock(),
+        run_id=run.run_id,
+    )

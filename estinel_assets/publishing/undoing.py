@@ -15,6 +15,7 @@ from estinel_assets.publishing.batches import by_group
 from estinel_assets.publishing.doing import PlannedDocument, Worker
 from estinel_assets.publishing.journal import Begin, Journal, Left
 from estinel_assets.publishing.model import PUBLICATION, JsonObject, digest_of, owner_of
+from estinel_assets.publishing.objects import address_of, is_foreign
 from estinel_assets.publishing.ports import IndexedDocument, StacTarget
 from estinel_assets.publishing.steps import Phase, Step
 
@@ -46,12 +47,8 @@ class UndoReport:
 
     def summary(self) -> str:
         """In a line, for people."""
-        # Objects are deleted whether they were written yet or not.
-        done = [
-            f"{'up to ' if phase == Phase.OBJECTS else ''}{count} {phase}"
-            for phase, count in self.undone.items()
-        ]
-        text = f"undone: {', '.join(done) or 'nothing'}"
+        done = ", ".join(f"{count} {phase}" for phase, count in self.undone.items()) or "nothing"
+        text = f"undone: {done}"
         if self.left:
             shown = "; ".join(f"{one.step} ({one.why})" for one in self.left[:SHOWN])
             more = f"; and {len(self.left) - SHOWN} more" if len(self.left) > SHOWN else ""
@@ -78,16 +75,16 @@ class Undoing:
         """
         reached = self.journal.reached()
         begun = () if reached is None else _ORDER[: _ORDER.index(reached) + 1]
-        spared = self.journal.spared()
         for phase in reversed(begun):
-            if phase is Phase.OBJECTS and self.report.left:
-                # Whoever finds what could not be taken back must find its objects, too.
+            if phase in (Phase.OBJECTS, Phase.CLAIMS) and self.report.left:
+                # Whoever finds what could not be taken back must find its objects, too; and as
+                # long as any is left, nobody else may write there.
                 steps = sum(map(len, self.journal.steps(begin, phase)))
-                self.report.left.append(Left(step=f"delete {steps} objects", why=STILL_USED))
+                self.report.left.append(Left(step=f"delete {steps} {phase}", why=STILL_USED))
                 break
             for part in self.journal.steps(begin, phase):
                 self.worker.check()
-                self._undo(phase, [step for step in part if step.describe() not in spared])
+                self._undo(phase, part)
         return self.report
 
     def _undo(self, phase: Phase, steps: Sequence[Step]) -> None:
@@ -104,17 +101,29 @@ class Undoing:
                     self._undo_documents(phase, steps)
             case Phase.OBJECTS:
                 with self._tried(steps):
-                    failed = self.worker.delete_objects(steps)
-                    self.report.left += [
-                        Left(step=step.describe(), why=str(error)) for step, error in failed
-                    ]
-                    self.report.count(phase, len(steps) - len(failed))
+                    self._undo_objects(steps)
             case Phase.CLAIMS:
                 for step in steps:
                     with self._tried([step]):
                         self.worker.give_up_claim(step)
             case Phase.AFTER:
                 pass  # begins only when the transaction is committed
+
+    def _undo_objects(self, steps: Sequence[Step]) -> None:
+        if self.journal.is_foreign():
+            # Others write there, too: what has our size may be theirs.
+            targets = self.worker.targets
+            foreign = [step for step in steps if is_foreign(targets, step)]
+            steps = [step for step in steps if step not in foreign]
+            for step in foreign:
+                self._spare(address_of(targets, step.store, step.name))
+        deleted = self.worker.objects().delete(steps)
+        for address in deleted.spared:
+            self._spare(address)
+        self.report.left += [
+            Left(step=step.describe(), why=str(error)) for step, error in deleted.failed
+        ]
+        self.report.count(Phase.OBJECTS, deleted.count)
 
     def _undo_items(self, phase: Phase, collection: str, steps: Sequence[Step]) -> None:
         """Undo items of one collection; where that fails, read back which are left."""
@@ -161,11 +170,9 @@ class Undoing:
             return
         if step.former is not None:
             stac.replace_collection(step.former.read())
-        elif stac.has_items(step.name):
-            self._spare(f"collection {step.name}, which has items of others")
+        elif not self.worker.delete_collection(step.name):
+            self._spare(f"collection {step.name}, which others use")
             return
-        else:
-            stac.delete_collection(step.name)
         self.report.count(Phase.COLLECTIONS, 1)
 
     def _undo_documents(self, phase: Phase, steps: Sequence[Step]) -> None:

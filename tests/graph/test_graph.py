@@ -86,6 +86,7 @@ def test_the_graph_is_the_one_in_the_readme(graph):
         ("job_inbox", "publication_requests"),
         ("publication_requests", "publications"),
         ("publications", "publication_failures"),
+        ("updated_markers", "published_images"),
         ("publications", "publishing_by_reason"),
     }
 

@@ -25,7 +25,7 @@ from tests.support.publishing_dagster import (
 
 pytestmark = quiet_dagster
 
-TIME = re.compile(r"\d{4}-\d\d-\d\d|\d\d:\d\d|\d{10}")
+TIME = re.compile(r"\d{4}-\d\d-\d\d|\d\d:\d\d|\b\d{10}\b")
 STATUS = dg.DagsterRunStatus
 
 

@@ -309,7 +309,9 @@ def test_ids_that_are_none(user: Publisher, words: tuple[str, ...]) -> None:
 def test_what_others_are_at_is_left_alone(user: Publisher) -> None:
     store = open_store(f"file://{user.store}")
     began = datetime(2024, 12, 5, tzinfo=UTC)
-    Journal(store, "job-1", "txn").write({}, run_id="other", started_at=began, former_txn=None)
+    Journal(store, "job-1", "txn").write(
+        {}, run_id="other", started_at=began, former_txn=None, check=lambda: None
+    )
 
     shown = user.publish("show", "job-1", "--json").document
     with hold_lease(store, lease_path("job-1"), ttl_s=60.0, owner="other"):

@@ -42,7 +42,7 @@ def test_what_vanished_is_found_and_publishing_again_is_the_remedy(world: World)
         Found.MISSING_OBJECT: 1, Found.MISSING_DOCUMENT: 1, Found.MISSING_ITEM: 1
     }  # fmt: skip
     assert repair(world.targets(), report.findings, owner="a test") == {}
-    assert all("policy replace" in finding.remedy for finding in report.findings)
+    assert all("remove the publication" in finding.remedy for finding in report.findings)
 
 
 def test_what_was_changed_is_found(world: World) -> None:
@@ -98,7 +98,8 @@ def test_a_prefix_that_nobody_uses_is_given_up(world: World, tmp_path: Path) -> 
     from estinel_assets.publishing.model import Place
     from tests.support.publishing import AT
 
-    take_claim(world.journal, Place(AT, "products/old"), publication="gone", txn="t")
+    address = world.objects.uri("products/old")
+    take_claim(world.journal, Place(AT, "products/old"), address, publication="gone", txn="t")
     report = audit(world.targets())
     assert report.counts() == {Found.STRAY_CLAIM: 1}
     assert list(repair(world.targets(), report.findings, owner="a test").values()) == [None]

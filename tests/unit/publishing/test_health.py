@@ -80,11 +80,14 @@ def test_journals_that_are_not_closed_are_found_with_their_age() -> None:
     assert list(unclosed_journals(store)) == []
     began = NOW - timedelta(days=1)
     sealed = Journal(store, "sealed one", "t1")
-    begin = sealed.write({}, run_id="r", started_at=began, former_txn=None)
+    begin = sealed.write({}, run_id="r", started_at=began, former_txn=None, check=lambda: None)
     store.put("publications/by-id/unsealed/journal/t2/items-00000.jsonl.gz", b"")
     store.put("publications/by-id/settled/current.json", b"{}")
     closed = Journal(store, "closed", "t3")
-    closed.close(closed.write({}, run_id="r", started_at=began, former_txn=None), committed=True)
+    closed.close(
+        closed.write({}, run_id="r", started_at=began, former_txn=None, check=lambda: None),
+        committed=True,
+    )
 
     found = {one.publication: one for one in unclosed_journals(store)}
 

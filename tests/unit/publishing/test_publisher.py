@@ -106,7 +106,7 @@ def test_a_prefix_belongs_to_one_publication(world: World, first: Made) -> None:
     world.publisher().publish(first, "p", Policy.FAIL)
     before = world.snapshot()
     other = replace(first, documents={"z": {}}, items={("one", "z"): {}})
-    with pytest.raises(PublicationError, match="this stands already: the object"):
+    with pytest.raises(PublicationError, match="belongs to the publication 'p'"):
         world.publisher().publish(other, "q", Policy.REPLACE)
     assert world.snapshot() == before
     assert world.open_journals() == []

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from estinel_assets.errors import StoreError
+from estinel_assets.errors import PermanentError, StoreError
 from estinel_assets.publishing.ending import Action
 from estinel_assets.publishing.model import DIGEST, Policy
 from estinel_assets.publishing.ports import DocumentQuery
+from estinel_assets.publishing.reasons import PublishingReason
 from estinel_assets.publishing.site_images import FRAGMENTS, SiteImages, read_site_images
 from estinel_assets.publishing.stac_validation import schema_problems
 from estinel_assets.storage.port import ObjectStore
@@ -91,11 +92,10 @@ def test_an_image_that_is_withdrawn_goes(world: World, imagery: MadeWorld) -> No
     assert len(list(world.index.search(DocumentQuery()))) == 2
 
 
-def test_a_site_without_images_is_an_empty_publication(world: World) -> None:
-    source = _source(RecordingStore())
-    assert source.images == ()
-    assert _publish(world, source) is Action.PUBLISHED
-    assert list(world.stac.all_items(COLLECTION)) == []
+def test_a_site_that_was_never_updated_is_named(world: World) -> None:
+    with pytest.raises(PermanentError, match="update it first") as told:
+        _source(RecordingStore())
+    assert told.value.reason == PublishingReason.NOTHING_FOUND
 
 
 def test_two_addresses_are_two_contents(imagery: MadeWorld) -> None:

@@ -1,0 +1,377 @@
+"""The requests of the Handle REST interface, and what their answers mean."""
+
+import base64
+import json
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+from urllib.parse import quote, urlsplit
+
+import httpx
+
+from estinel_assets.errors import BadInputError, PermanentError, RetryableError, public_url
+from estinel_assets.pids.ports import ADMIN_TYPE, HandleFault, HandleRecord, HandleValue
+from estinel_assets.transport import (
+    CorruptAnswerError,
+    HttpStatusError,
+    RetryPolicy,
+    server_message,
+)
+from estinel_assets.transport.httpx_transport import HttpxTransport, QueryParameters
+
+JsonObject = dict[str, Any]
+
+_DONE = 1
+_NO_HANDLE = 100
+_NO_VALUES = 200
+_ABSENT = frozenset({404})
+_CONFLICT = frozenset({409})
+_FEW_TRIES = 2
+_KEPT_S = 4.0
+"""Idle connections are closed before servers with the usual limit of five seconds do it."""
+_PERMISSIONS: Final = "011111110011"
+"""Of an owner, as the Handle tools and pyhandle give them."""
+
+
+@dataclass(frozen=True, slots=True)
+class HandleLogin:
+    """A user of the Handle service. Neither part is ever shown."""
+
+    user: str = field(repr=False)
+    """As in `300:21.TEST/USER`: the index of a key and the handle that has it."""
+    password: str = field(repr=False)
+
+    def header(self) -> str:
+        """HTTP Basic, the user's name percent-encoded, because it has a colon."""
+        text = f"{quote(self.user)}:{self.password}"
+        return f"Basic {base64.b64encode(text.encode()).decode()}"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who may change a handle: a key of a handle."""
+
+    index: int
+    handle: str
+
+    @classmethod
+    def parse(cls, text: str, what: str) -> "Owner":
+        """Read `index:prefix/suffix`.
+
+        Args:
+            text: not shown in messages.
+            what: names the text in messages.
+
+        Raises:
+            BadInputError: it is something else.
+        """
+        index, _, handle = text.partition(":")
+        prefix, _, suffix = handle.partition("/")
+        if not (index.isascii() and index.isdecimal()) or not prefix or not suffix:
+            raise BadInputError(
+                f"{what} of the Handle service must be index:prefix/suffix, as in 300:21.TEST/USER"
+            )
+        return cls(int(index), handle)
+
+    def value(self, index: int) -> JsonObject:
+        """The value that makes it the owner, at an index."""
+        who = {"handle": self.handle, "index": self.index, "permissions": _PERMISSIONS}
+        return {"index": index, "type": ADMIN_TYPE, "data": {"format": "admin", "value": who}}
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """What came of the wish to create a handle."""
+
+    done: bool
+    """False where one stands."""
+    unanswered: bool
+    """An earlier try had no answer that says what it did: the standing one may be its work."""
+
+
+class HandleCalls:
+    """Requests to one service. Safe to share between threads.
+
+    The login goes with writes only, and what the service answers is searched for it before it
+    gets into a message.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        policy: RetryPolicy,
+        timeout_s: float,
+        login: HandleLogin | None,
+        at_once: int,
+    ) -> None:
+        """Remember the address; nothing is sent yet. For the arguments see `HandleClient`."""
+        self.root = _root(url)
+        """Without a slash at its end."""
+        self._hidden = () if login is None else _written_out(login)
+        self._login = {} if login is None else {"Authorization": login.header()}
+        self._slots = threading.BoundedSemaphore(at_once)
+        client = httpx.Client(
+            limits=httpx.Limits(
+                max_connections=at_once,
+                max_keepalive_connections=at_once,
+                keepalive_expiry=_KEPT_S,
+            ),
+            event_hooks={"response": [self._refused]},
+        )
+        self._transport = HttpxTransport(policy, timeout_s=timeout_s, client=client)
+        few = replace(policy, attempts=min(_FEW_TRIES, policy.attempts))
+        self._impatient = HttpxTransport(few, timeout_s=timeout_s, client=client)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._transport.close()
+
+    def read(self, handle: str, *, impatient: bool = False) -> HandleRecord | None:
+        """What stands; None where there is no such handle."""
+        found: list[HandleValue] = []
+
+        def accept(response: httpx.Response) -> None:
+            document = _document(response, handle, {_DONE, _NO_VALUES})
+            found[:] = _values(document)
+
+        try:
+            # Not from a cache: what stands now is compared with what is to stand.
+            self._send(
+                "GET",
+                handle,
+                params={"auth": "true"},
+                hand_back=_ABSENT,
+                accept=accept,
+                impatient=impatient,
+            )
+        except HttpStatusError:
+            return None
+        return HandleRecord(handle, tuple(sorted(found, key=lambda value: value.index)))
+
+    def create(
+        self, handle: str, values: Sequence[HandleValue], owner: Owner, owner_index: int
+    ) -> Creation:
+        """Create a handle unless one stands."""
+        tries = 0
+
+        def count() -> None:
+            nonlocal tries
+            tries += 1
+
+        try:
+            self._put(
+                handle,
+                {"overwrite": "false"},
+                [*map(_written, values), owner.value(owner_index)],
+                hand_back=_CONFLICT,
+                on_try=count,
+            )
+        except HttpStatusError:
+            return Creation(done=False, unanswered=tries > 1)
+        return Creation(done=True, unanswered=False)
+
+    def put_values(self, handle: str, values: Sequence[HandleValue], *, overwrite: bool) -> bool:
+        """Write values at their indexes, in one go.
+
+        Args:
+            handle: that stands.
+            values: to be written; all others stay.
+            overwrite: take the place of values that stand.
+
+        Returns:
+            False where nothing was written, because the handle, or without `overwrite` a place,
+            is not as it was thought.
+        """
+        tries = 0
+
+        def count() -> None:
+            nonlocal tries
+            tries += 1
+
+        query: QueryParameters = {
+            "index": [str(value.index) for value in values],
+            "overwrite": "true" if overwrite else "false",
+        }
+        try:
+            self._put(
+                handle,
+                query,
+                [*map(_written, values)],
+                hand_back=_ABSENT | _CONFLICT,
+                on_try=count,
+            )
+        except HttpStatusError:
+            # An earlier try may have written what is in the way now.
+            return tries > 1
+        return True
+
+    def try_login(self, handle: str) -> None:
+        """Ask to delete a value of a handle that does not stand: that needs the login."""
+        try:
+            self._send(
+                "DELETE",
+                handle,
+                params={"index": "1"},
+                headers=self._login,
+                hand_back=_ABSENT,
+                impatient=True,
+            )
+        except HttpStatusError:
+            return
+
+    def _put(
+        self,
+        handle: str,
+        query: QueryParameters,
+        values: Sequence[JsonObject],
+        *,
+        hand_back: frozenset[int],
+        on_try: Callable[[], None] | None = None,
+    ) -> None:
+        self._send(
+            "PUT",
+            handle,
+            params=query,
+            headers=self._login,
+            body={"values": values},
+            hand_back=hand_back,
+            on_try=on_try,
+            accept=lambda response: _check_done(response, handle),
+        )
+
+    def _send(
+        self,
+        method: str,
+        handle: str,
+        *,
+        params: QueryParameters,
+        hand_back: frozenset[int],
+        headers: dict[str, str] | None = None,
+        body: object = None,
+        on_try: Callable[[], None] | None = None,
+        accept: Callable[[httpx.Response], None] | None = None,
+        impatient: bool = False,
+    ) -> None:
+        transport = self._impatient if impatient else self._transport
+        try:
+            with self._slots:
+                transport.send(
+                    method,
+                    f"{self.root}/api/handles/{quote(handle, safe='/')}",
+                    params=params,
+                    headers=headers,
+                    json=body,
+                    hand_back=hand_back,
+                    on_try=on_try,
+                    accept=accept,
+                )
+        except RetryableError as error:
+            raise RetryableError(HandleFault.UNAVAILABLE, str(error)) from None
+        except PermanentError as error:
+            raise PermanentError(HandleFault.REFUSED, str(error)) from None
+
+    def _refused(self, response: httpx.Response) -> None:
+        """Say what a refusal means before anybody else reads it: it may repeat the login."""
+        status = response.status_code
+        if response.has_redirect_location and response.request.method != "GET":
+            to = public_url(str(response.headers["Location"]))
+            raise HttpStatusError(status, message=f"it redirects to {to}; use that address")
+        if status < 400:
+            return
+        response.read()
+        document = _read_json(response.text)
+        code = _response_code(document)
+        if (status == 404 and code != _NO_HANDLE) or (status == 409 and code is None):
+            # Perhaps of a gateway whose server is away; "no such handle" is what it does not say.
+            raise CorruptAnswerError(f"the answer {status} is not that of a Handle server")
+        # Read before it is searched: JSON may spell what it says in another way.
+        said = document.get("message") if document else response.text
+        text = said if isinstance(said, str) else ""
+        for secret in self._hidden:
+            text = text.replace(secret, "(hidden)")
+        text = server_message(text, response.headers.get("Content-Type", ""))
+        if code is not None:
+            text = f"{text}; Handle code {code}" if text else f"Handle code {code}"
+        raise HttpStatusError(status, response.headers.get("Retry-After"), text)
+
+
+def _check_done(response: httpx.Response, handle: str) -> None:
+    _document(response, handle, {_DONE})
+
+
+def _document(response: httpx.Response, handle: str, codes: set[int]) -> JsonObject:
+    """The answer, which is about the handle and has one of the codes."""
+    try:
+        document = response.json()
+    except ValueError:
+        raise CorruptAnswerError("the answer is not JSON") from None
+    if not isinstance(document, dict) or _response_code(document) not in codes:
+        raise CorruptAnswerError("the answer is not that of a Handle server")
+    about = document.get("handle")
+    if not isinstance(about, str) or about.lower() != handle.lower():
+        raise CorruptAnswerError("the answer is about another handle")
+    return document
+
+
+def _values(document: JsonObject) -> list[HandleValue]:
+    values = document.get("values", [])
+    try:
+        return [HandleValue(int(one["index"]), str(one["type"]), _text(one)) for one in values]
+    except (LookupError, TypeError, ValueError):
+        raise CorruptAnswerError("the answer has values that cannot be read") from None
+
+
+def _text(value: JsonObject) -> str:
+    content = value["data"]
+    held = content["value"] if isinstance(content, dict) else content
+    return held if isinstance(held, str) else json.dumps(held, sort_keys=True)
+
+
+def _written(value: HandleValue) -> JsonObject:
+    content = {"format": "string", "value": value.data}
+    return {"index": value.index, "type": value.type, "data": content}
+
+
+def _response_code(document: JsonObject) -> int | None:
+    code = document.get("responseCode")
+    return code if isinstance(code, int) and not isinstance(code, bool) else None
+
+
+def _read_json(text: str) -> JsonObject:
+    """A JSON object; an empty one for anything else."""
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return document if isinstance(document, dict) else {}
+
+
+def _written_out(login: HandleLogin) -> tuple[str, ...]:
+    """Every form in which a login could come back, the longest first."""
+    handle = login.user.partition(":")[2]
+    encoded = login.header().removeprefix("Basic ")
+    forms = {login.user, quote(login.user), handle, login.password, encoded} - {""}
+    return tuple(sorted(forms, key=len, reverse=True))
+
+
+def _root(url: str) -> str:
+    try:
+        urlsplit(url)  # knows brackets better
+        address = httpx.URL(url.strip())
+    except (httpx.InvalidURL, ValueError):
+        raise BadInputError(
+            f"the Handle service's address {public_url(url)!r} cannot be read"
+        ) from None
+    shown = public_url(url.strip())
+    if address.scheme not in ("http", "https") or not address.host:
+        raise BadInputError(
+            f"the Handle service's address {shown!r} must begin with https:// or http://"
+        )
+    if address.userinfo or address.query or address.fragment:
+        raise BadInputError(
+            f"the Handle service's address {shown!r} has a user, a query or a fragment: leave "
+            "them out, and give user name and password by themselves"
+        )
+    return str(address).rstrip("/").removesuffix("/api/handles")

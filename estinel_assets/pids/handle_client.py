@@ -1,0 +1,271 @@
+"""A Handle service over its REST interface, and one for dry runs that writes lines to files.
+
+`HandleClient` creates with `overwrite=false`, which is one request for a handle that is new and
+changes nothing where one stands. Where one stands, it reads, writes the values that differ, and
+reads again until nothing differs. So a write whose answer was lost is found by reading, and two
+writers at the same time do not leave a mixture unseen.
+"""
+
+import json
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from estinel_assets.clock import utc_now
+from estinel_assets.errors import BadInputError, PermanentError, RetryableError
+from estinel_assets.pids.handle_calls import HandleCalls, HandleLogin, Owner
+from estinel_assets.pids.handle_values import (
+    admin_index,
+    check_handle,
+    check_values,
+    differing,
+)
+from estinel_assets.pids.ports import HandleFault, HandleRecord, HandleValue, Registered
+from estinel_assets.transport import RetryPolicy
+
+__all__ = ["DryHandles", "HandleClient", "HandleLogin"]
+
+_ROUNDS = 5
+_PREFIX_KEY_INDEX = 200
+_PROBED_SUFFIX = "estinel-assets-probe"
+
+
+class HandleClient:
+    """A `HandleService` over HTTP. Safe to share between threads.
+
+    Connections are kept. Threads of one client that register the same handle wait for each
+    other. Every request has been tried again by the policy when an error comes out.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        prefix: str,
+        policy: RetryPolicy,
+        timeout_s: float,
+        login: HandleLogin | None = None,
+        owner: str | None = None,
+        at_once: int = 32,
+        read_first: bool = False,
+    ) -> None:
+        """Remember the address; nothing is asked yet.
+
+        Args:
+            url: of the server, with or without `/api/handles`.
+            prefix: of the handles that are to be registered; `probe` asks for it.
+            policy: decides about retries.
+            timeout_s: longest wait for one answer, in seconds.
+            login: who writes; None for a server that asks nobody.
+            owner: who may change new handles, as in `300:21.TEST/USER`; None for index 200 of
+                the prefix's own handle.
+            at_once: requests in flight, from all threads together.
+            read_first: ask before creating, which is cheaper where most handles stand already.
+
+        Raises:
+            BadInputError: address, prefix, login or owner cannot be used.
+        """
+        self._probed = f"{prefix}/{_PROBED_SUFFIX}"
+        check_handle(self._probed)
+        self._owner = None if owner is None else Owner.parse(owner, "the owner")
+        if login is not None:
+            Owner.parse(login.user, "the user name")
+        self._has_login = login is not None
+        self._read_first = read_first
+        self._calls = HandleCalls(
+            url, policy=policy, timeout_s=timeout_s, login=login, at_once=at_once
+        )
+        self._turns = _Turns()
+
+    def __repr__(self) -> str:
+        """Without the login."""
+        return f"{type(self).__name__}({self._calls.root!r})"
+
+    def read(self, handle: str) -> HandleRecord | None:
+        """See `HandleService.read`; values that only their owner may read are not there."""
+        check_handle(handle)
+        return self._calls.read(handle)
+
+    def register(self, handle: str, values: Sequence[HandleValue]) -> Registered:
+        """See `HandleService.register`.
+
+        A handle counts as created, too, when a try to create it had no answer and the handle
+        stands just as it was to be.
+        """
+        check_handle(handle)
+        check_values(handle, values)
+        with self._turns.of(handle.lower()):
+            if self._read_first and (standing := self._calls.read(handle)) is not None:
+                return self._update(handle, values, standing)
+            return self._create(handle, values)
+
+    def probe(self) -> None:
+        """See `HandleService.probe`.
+
+        Reads a handle of the prefix and, with a login, asks for a change of it that would need
+        the login and has no effect.
+        """
+        standing = self._calls.read(self._probed, impatient=True)
+        if self._has_login and standing is None:
+            self._calls.try_login(self._probed)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._calls.close()
+
+    def _create(self, handle: str, values: Sequence[HandleValue]) -> Registered:
+        prefix = handle.partition("/")[0]
+        owner = self._owner or Owner(_PREFIX_KEY_INDEX, f"0.NA/{prefix}")
+        try:
+            creation = self._calls.create(handle, values, owner, admin_index(values))
+        except RetryableError as lost:
+            self._confirm(handle, values, lost)
+            return Registered.CREATED
+        if creation.done:
+            return Registered.CREATED
+        done = self._update(handle, values, self._calls.read(handle))
+        ours = creation.unanswered and done is Registered.UNCHANGED
+        return Registered.CREATED if ours else done
+
+    def _update(
+        self, handle: str, values: Sequence[HandleValue], standing: HandleRecord | None
+    ) -> Registered:
+        done = Registered.UNCHANGED
+        for _ in range(_ROUNDS):
+            if standing is None:
+                break
+            missing = differing(standing.values, values)
+            if not missing:
+                return done
+            # What only adds may take no other's place, should one have come since.
+            taken = {value.index for value in standing.values}
+            changes = any(value.index in taken for value in missing)
+            try:
+                written = self._calls.put_values(handle, missing, overwrite=changes)
+            except RetryableError as lost:
+                self._confirm(handle, values, lost)
+                return Registered.UPDATED
+            if written:
+                done = Registered.UPDATED
+            standing = self._calls.read(handle)
+        raise RetryableError(
+            HandleFault.CONFLICT,
+            f"{handle} is changed by others while it is registered: register it again, from one "
+            "place at a time",
+        )
+
+    def _confirm(self, handle: str, values: Sequence[HandleValue], lost: RetryableError) -> None:
+        """Raise a lost write's error unless the write was done."""
+        try:
+            standing = self._calls.read(handle)
+        except (RetryableError, PermanentError):
+            raise lost from None
+        if standing is None or differing(standing.values, values):
+            raise lost
+
+
+class DryHandles:
+    """A `HandleService` that only writes down what would be registered. Safe for threads.
+
+    A line is a JSON object with `handle`, `URL`, `data` (the other values by type) and
+    `timestamp`, in `handles_{date}.jsonl`, by the date in UTC. Nothing is ever read.
+    """
+
+    def __init__(self, folder: Path, *, now: Callable[[], datetime] = utc_now) -> None:
+        """Remember the folder; it is made with the first line.
+
+        Args:
+            folder: for the files; lines are added to those that stand.
+            now: stamps lines, UTC and aware.
+        """
+        self._folder = folder
+        self._now = now
+        self._lock = threading.Lock()
+        self._file: tuple[Path, BinaryIO] | None = None
+
+    def read(self, handle: str) -> HandleRecord | None:
+        """None: nothing is known of any handle."""
+        check_handle(handle)
+        return None
+
+    def register(self, handle: str, values: Sequence[HandleValue]) -> Registered:
+        """Write a line.
+
+        Returns:
+            That it would be created.
+
+        Raises:
+            BadInputError: as `HandleService.register`, or the file cannot be written.
+        """
+        check_handle(handle)
+        check_values(handle, values)
+        by_type: dict[str, str] = {}
+        for value in sorted(values, key=lambda value: value.index):
+            by_type.setdefault(value.type, value.data)
+        with self._lock:
+            now = self._now()
+            line = {
+                "handle": handle,
+                "URL": by_type.pop("URL", None),
+                "data": by_type,
+                "timestamp": now.isoformat(),
+            }
+            try:
+                file = self._opened(self._folder / f"handles_{now:%Y-%m-%d}.jsonl")
+                file.write(f"{json.dumps(line)}\n".encode())
+            except OSError as error:
+                raise BadInputError(
+                    f"{self._folder} cannot take the lines of a dry run ({error.strerror}): choose "
+                    "another folder"
+                ) from error
+        return Registered.CREATED
+
+    def probe(self) -> None:
+        """Nothing to ask."""
+
+    def close(self) -> None:
+        """Close the file."""
+        with self._lock:
+            self._close()
+
+    def _opened(self, path: Path) -> BinaryIO:
+        if self._file is None or self._file[0] != path:
+            self._close()
+            self._folder.mkdir(parents=True, exist_ok=True)
+            # Without a buffer, so that a line is there whole or not at all.
+            self._file = path, path.open("ab", buffering=0)
+        return self._file[1]
+
+    def _close(self) -> None:
+        if self._file is not None:
+            _, file = self._file
+            self._file = None
+            file.close()
+
+
+class _Turns:
+    """One lock a handle, for as long as somebody holds it or waits for it."""
+
+    def __init__(self) -> None:
+        self._guard = threading.Lock()
+        self._locks: dict[str, tuple[threading.Lock, int]] = {}
+
+    @contextmanager
+    def of(self, name: str) -> Iterator[None]:
+        """Wait for the turn of a name, and have it for as long as the context lasts."""
+        with self._guard:
+            lock, holders = self._locks.get(name, (threading.Lock(), 0))
+            self._locks[name] = lock, holders + 1
+        try:
+            with lock:
+                yield
+        finally:
+            with self._guard:
+                holders = self._locks[name][1] - 1
+                if holders:
+                    self._locks[name] = lock, holders
+                else:
+                    del self._locks[name]
