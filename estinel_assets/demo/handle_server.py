@@ -166,10 +166,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="stop when standard input ends, as it does with the process that started this one",
     )
     asked = parser.parse_args(arguments)
-    user, password = os.environ.get(USER), os.environ.get(PASSWORD)
-    login = ServerLogin(user, password) if user and password else None
-    app = LocalHandleApp(prefixes=asked.prefix, login=login, latency_s=asked.latency_s)
     try:
+        app = LocalHandleApp(prefixes=asked.prefix, login=_login(), latency_s=asked.latency_s)
         serve(
             app,
             asked.host,
@@ -186,6 +184,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"{error}\n")
         return 4
     return 0
+
+
+def _login() -> ServerLogin | None:
+    user, password = os.environ.get(USER, ""), os.environ.get(PASSWORD, "")
+    if bool(user) != bool(password) or (user and not all(user.partition(":"))):
+        raise BadInputError(
+            f"who may write is not clear: set {USER}, as in 300:21.TEST/USER, and {PASSWORD}, "
+            "or neither"
+        )
+    return ServerLogin(user, password) if user else None
 
 
 def _say(address: str) -> None:

@@ -4,10 +4,17 @@ Fields that are not named here are kept as they came.
 """
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from pydantic_core import from_json
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import from_json, to_json
 
 from estinel_assets.errors import PermanentError
 from estinel_assets.pids.reasons import PidReason
@@ -38,7 +45,7 @@ def parse_time(value: object) -> datetime | None:
     if value is None:
         return None
     try:
-        return datetime.fromisoformat(str(value))
+        return datetime.fromisoformat(value if isinstance(value, str) else "")
     except ValueError:
         raise ValueError("a time is a text in ISO 8601") from None
 
@@ -53,6 +60,12 @@ class Item(_Part):
     id: Name
     properties: dict[str, Any] = Field(default_factory=dict)
     assets: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _can_be_written(self) -> Self:
+        """Refuse what was decoded from JSON and cannot be written again, as half a character."""
+        to_json([self.properties, self.assets])
+        return self
 
 
 class Metadata(_Part):

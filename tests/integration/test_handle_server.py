@@ -274,6 +274,16 @@ def test_many_handles_from_many_threads(count: int) -> None:
     )
 
 
+@pytest.mark.parametrize(("user", "password"), [(USER, ""), ("", "x"), ("21.TEST/USER", "x")])
+def test_half_a_login(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], user: str, password: str
+) -> None:
+    monkeypatch.setenv("HANDLE_SERVER_USER", user)
+    monkeypatch.setenv("HANDLE_SERVER_PASSWORD", password)
+    assert main([]) == 3
+    assert "who may write is not clear" in capsys.readouterr().err
+
+
 def test_an_address_that_is_taken(url: str, capsys: pytest.CaptureFixture[str]) -> None:
     port = url.rpartition(":")[2]
     assert main(["--port", port]) == 3

@@ -17,7 +17,14 @@ from estinel_assets.pids.messages import (
     read_message,
 )
 from estinel_assets.pids.reasons import PidReason
-from tests.support.cmip6_messages import ITEM_ID, full_message, item, patch_message, refused_at_most
+from tests.support.cmip6_messages import (
+    ITEM_ID,
+    file_asset,
+    full_message,
+    item,
+    patch_message,
+    refused_at_most,
+)
 from tests.support.real import real_data
 
 JSON = st.recursive(
@@ -166,6 +173,22 @@ def test_anything_in_any_place_is_a_message_or_refused(place: str, value: Any) -
     ] = value
     with refused_at_most(PidReason.INVALID_MESSAGE):
         assert isinstance(read_message(document), FullItemMessage | PatchMessage)
+
+
+@pytest.mark.parametrize(
+    "of",
+    [
+        item({"\ud800": file_asset()}),
+        item({"data0000": file_asset(href="https://host/\ud800.nc")}),
+        item(pid="\ud800"),
+        item(item_id="\ud800"),
+    ],
+)
+def test_half_a_character_in_a_decoded_item(of: dict[str, Any]) -> None:
+    with pytest.raises(PermanentError) as caught:
+        read_message(full_message(of))
+    assert caught.value.reason == PidReason.INVALID_MESSAGE
+    assert str(caught.value).encode()
 
 
 def test_the_time_is_the_message_s_else_the_broker_s() -> None:

@@ -144,6 +144,10 @@ def test_the_stac_api_gives_another_item() -> None:
     assert caught.value.reason == PidReason.STAC_REFUSED
 
 
+def test_half_a_character_in_the_stored_item() -> None:
+    assert "no item" in refusal(stored=item(pid="\ud800"))
+
+
 def test_the_stac_api_has_no_such_item() -> None:
     with pytest.raises(PermanentError, match="send the whole item") as caught:
         announce(message(), stored=None)
