@@ -70,7 +70,18 @@ def test_compatibility_is_measured_beside_a_plain_pool(tmp_path):
         assert 0 < world["own_s"] < each["wall_s"] * world["workers"]
 
 
-@pytest.mark.parametrize("name", ["compatibility", "increment", "partitions", "plan"])
+@pytest.mark.soak
+def test_publishing_is_measured_beside_the_plain_way(tmp_path):
+    found = quick("publish", tmp_path / "publish.json")
+
+    assert found["items"] == 60
+    for way in ("ours", "peer"):
+        assert 0 < found[way]["index_and_stac_s"] < found[way]["whole_s"]
+    assert found["ratio_whole"] > 0
+    assert found["undo_share"] > 0
+
+
+@pytest.mark.parametrize("name", ["compatibility", "increment", "partitions", "plan", "publish"])
 def test_what_is_kept_is_whole(name):
     found = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
 
