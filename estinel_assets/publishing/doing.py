@@ -14,7 +14,7 @@ from estinel_assets.publishing.shared_collections import deletion, register, unr
 from estinel_assets.publishing.steps import Kind, Phase, Step, Verb
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Worker:
     """Does steps at the targets, for one transaction."""
 
@@ -27,6 +27,11 @@ class Worker:
     """Raises where the lease is lost; asked before anything is written."""
     objects_done: Callable[[int], None] = field(default=lambda _: None)
     """Told of the bytes of each object."""
+    objects: Objects = field(init=False)
+    """Writes and deletes objects."""
+
+    def __post_init__(self) -> None:
+        self.objects = Objects(self.targets, self.publication, self.in_flight, self.check)
 
     def do(self, phase: Phase, steps: Sequence[Step]) -> None:
         """Do all steps of a phase.
@@ -41,7 +46,7 @@ class Worker:
                 for step in steps:
                     self._take_claim(step)
             case Phase.OBJECTS:
-                self.objects().create(steps, self.objects_done)
+                self.objects.create(steps, self.objects_done)
             case Phase.DOCUMENTS | Phase.DOCUMENT_DELETIONS:
                 self._write_documents(steps)
             case Phase.COLLECTIONS:
@@ -52,10 +57,6 @@ class Worker:
                 self._delete_items(steps)
             case Phase.AFTER:
                 self._do_after(steps)
-
-    def objects(self) -> Objects:
-        """Writes and deletes objects."""
-        return Objects(self.targets, self.publication, self.in_flight, self.check)
 
     def document(self, step: Step) -> "PlannedDocument":
         """The document that a step writes."""
@@ -102,7 +103,7 @@ class Worker:
     def _do_after(self, steps: Sequence[Step]) -> None:
         """Do what follows a commit. Each step may be done again."""
         objects = [step for step in steps if step.kind is Kind.OBJECT]
-        failed = self.objects().delete(objects).failed
+        failed = self.objects.delete(objects).failed
         if failed:
             raise failed[0][1]
         for step in steps:

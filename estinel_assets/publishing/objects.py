@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import groupby
 
 from estinel_assets.errors import (
     AlreadyExistsError,
@@ -15,7 +16,7 @@ from estinel_assets.errors import (
     StoreError,
     UnansweredError,
 )
-from estinel_assets.publishing.batches import all_at_once
+from estinel_assets.publishing.batches import all_at_once, batches
 from estinel_assets.publishing.claims import has_claim
 from estinel_assets.publishing.model import Place, StoreAt
 from estinel_assets.publishing.ports import Targets
@@ -25,6 +26,7 @@ from estinel_assets.storage.port import ObjectStore
 
 WHOLE_BYTES = 8 * 2**20
 """Objects up to this size are written in one conditional request; larger ones in parts."""
+DELETED_AT_ONCE = 500
 _TRIES = 3
 
 
@@ -64,6 +66,8 @@ class Objects:
     """Objects at once."""
     check: Callable[[], None]
     """Raises where the lease is lost; asked before each write and deletion."""
+    listed: dict[Place, dict[str, int]] = field(default_factory=dict)
+    """Sizes by path of what stood below each prefix when the first deletion there began."""
 
     def create(self, steps: Iterable[Step], done: Callable[[int], None]) -> None:
         """Write objects that do not stand yet.
@@ -113,15 +117,24 @@ class Objects:
                 return step, error
             return None
 
-        results = all_at_once(delete, standing, in_flight=self.in_flight)
-        deleted.failed += filter(None, results)
+        for store, members in groupby(standing, key=lambda step: step.store):
+            for batch in batches(members, DELETED_AT_ONCE):
+                self.check()
+                try:
+                    self.targets.open_store(store).delete_many([step.name for step in batch])
+                except StoreError:  # one by one, to know which
+                    results = all_at_once(delete, batch, in_flight=self.in_flight)
+                    deleted.failed += filter(None, results)
         deleted.count = len(standing) - len(deleted.failed)
         return deleted
 
     def _ours(self, place: Place, steps: Sequence[Step], deleted: Deleted) -> list[Step]:
         """The steps whose objects stand and are ours."""
         store = self.targets.open_store(place.store)
-        sizes = {meta.path: meta.size for meta in store.list(place.path)} if place.path else {}
+        sizes = self.listed.get(place)
+        if sizes is None:
+            found_now = store.list(place.path) if place.path else ()
+            sizes = self.listed[place] = {meta.path: meta.size for meta in found_now}
         found = [step for step in steps if step.name in sizes]
         ours = found and has_claim(self.targets.journal, store.uri(place.path), self.publication)
         kept = [step for step in found if ours and sizes[step.name] == step.size]

@@ -117,7 +117,7 @@ class Undoing:
             steps = [step for step in steps if step not in foreign]
             for step in foreign:
                 self._spare(address_of(targets, step.store, step.name))
-        deleted = self.worker.objects().delete(steps)
+        deleted = self.worker.objects.delete(steps)
         for address in deleted.spared:
             self._spare(address)
         self.report.left += [

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 import obstore
-from obstore.exceptions import GenericError
+from obstore.exceptions import BaseError, GenericError
 from obstore.store import LocalStore, MemoryStore, S3Store
 
 from estinel_assets.errors import (
@@ -113,6 +113,7 @@ class ObstoreStore:
         store: LocalStore | MemoryStore | S3Store,
         *,
         reopen: Callable[[], ObjectStore] | None = None,
+        bulk: S3Store | None = None,
     ) -> None:
         """Read and write below a root.
 
@@ -121,7 +122,9 @@ class ObstoreStore:
             store: obstore's store, opened at that root.
             reopen: opens the same store in another process, and can be pickled itself; None where
                 that is impossible.
+            bulk: the same store, which asks for many deletions in one request.
         """
+        self._bulk = bulk
         self._root = root
         self._store = store
         self._writes: _Writes
@@ -244,6 +247,20 @@ class ObstoreStore:
                         raise
 
         self._again(delete)
+
+    def delete_many(self, paths: Sequence[str]) -> None:
+        """See `ObjectStore.delete_many`. A server without bulk deletion is asked one by one."""
+        checked = [check_path(path) for path in paths]
+        if self._bulk is None:
+            for path in checked:
+                self.delete(path)
+            return
+        try:
+            obstore.delete(self._bulk, checked)
+        except BaseError:
+            # Whatever the reason: deleting again what is gone does no harm.
+            with refusals("delete", f"{len(checked)} objects below {self.url}"):
+                obstore.delete(self._store, checked)
 
     def list(self, prefix: str = "") -> Iterator[ObjectMeta]:
         """See `ObjectStore.list`."""

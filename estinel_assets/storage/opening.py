@@ -75,7 +75,10 @@ def open_store(
     }
     # Plain http is used only where an endpoint says so.
     client: ClientConfig = {"allow_http": True, "timeout": timedelta(seconds=timeout_s)}
-    store = _bucket(root, session or _session(profile), endpoint_url, region, client, retry)
+    bucket = partial(
+        _bucket, root, session or _session(profile), endpoint_url, region, client, retry
+    )
+    store, bulk = bucket(bulk=False), bucket(bulk=True)
     reopen = partial(
         open_store,
         root.url,
@@ -86,7 +89,7 @@ def open_store(
         retry_deadline_s=retry_deadline_s,
         timeout_s=timeout_s,
     )
-    return ObstoreStore(root, store, reopen=None if session is not None else reopen)
+    return ObstoreStore(root, store, reopen=None if session is not None else reopen, bulk=bulk)
 
 
 def _local(root: LocalRoot) -> LocalStore:
@@ -121,6 +124,8 @@ def _bucket(
     region: str | None,
     client: "ClientConfig",
     retry: "RetryConfig",
+    *,
+    bulk: bool,
 ) -> S3Store:
     # boto3 takes half a second to import, which stores elsewhere should not pay.
     from botocore.exceptions import BotoCoreError
@@ -140,8 +145,8 @@ def _bucket(
     config: S3Config = {
         "conditional_put": "etag",
         "virtual_hosted_style_request": False,
-        # One request an object: not every S3 server has the bulk deletion.
-        "disable_bulk_delete": True,
+        # Not every S3 server has the bulk deletion.
+        "disable_bulk_delete": not bulk,
     }
     if endpoint_url is not None:
         # The name for S3 alone; obstore would let AWS_ENDPOINT_URL_S3 overrule the general one.

@@ -8,7 +8,7 @@ operation raises StoreError where the store cannot be reached or refuses.
 """
 
 import builtins
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -107,6 +107,14 @@ class ObjectStore(Protocol):
 
     def delete(self, path: str) -> None:
         """Delete an object; an absent one is no error."""
+        ...
+
+    def delete_many(self, paths: Sequence[str]) -> None:
+        """Delete objects, in few requests where the store can; absent ones are no error.
+
+        Raises:
+            StoreError: some could not be deleted, and nobody says which.
+        """
         ...
 
     def list(self, prefix: str = "") -> Iterator[ObjectMeta]:

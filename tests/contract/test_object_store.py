@@ -265,6 +265,15 @@ def test_deleting_twice_is_no_error(store: ObjectStore) -> None:
         store.get("a/b")
 
 
+def test_many_are_deleted_and_absent_ones_are_no_error(store: ObjectStore) -> None:
+    for name in ("a", "folder/b", "folder/c d%", "kept"):
+        store.put(name, b"x")
+    store.delete_many(["a", "folder/b", "absent", "folder/c d%"])
+    store.delete_many(["a", "folder/b"])
+    store.delete_many([])
+    assert _listed(store) == ["kept"]
+
+
 def test_deleting_a_folder_or_below_an_object_deletes_nothing(store: ObjectStore) -> None:
     store.put("a/b", b"x")
     store.delete("a")

@@ -1,6 +1,6 @@
 """Stores whose writes are watched, and may fail or be the last thing that their user does."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -90,6 +90,9 @@ class WatchedStore:
 
     def delete(self, path: str) -> None:
         self._watched("delete", path, lambda: self.inner.delete(path))
+
+    def delete_many(self, paths: Sequence[str]) -> None:
+        self._watched("delete", paths[0], lambda: self.inner.delete_many(paths))
 
     def _watched(self, operation: str, path: str, write: Callable[[], Any]) -> Any:
         made = Write(operation, path)
