@@ -153,23 +153,32 @@ def test_compatibility_stands_alone(built: dict[str, Any]) -> None:
 def test_publishing_stands_alone(built: dict[str, Any]) -> None:
     found = built["only publishing"]
 
-    assert found["groups"] == ["publishing"]
+    # Imagery's last step stands there as somebody else's asset: images come after it.
+    assert found["groups"] == ["default", "publishing"]
     assert found["assets"] == [
         "job_inbox",
         "publication_failures",
         "publication_requests",
         "publications",
+        "published_images",
         "publishing_by_reason",
+        "updated_markers",
     ]
     assert found["jobs"] == [
         "build_publication_failures",
         "publish_folders",
+        "publish_images",
         "publishing_checks",
         "recover_publications",
         "refresh_publication_requests",
         "reprocess_publishing",
     ]
-    assert found["sensors"] == ["alert_on_failed_check", "alert_on_failed_run", "inbox_sensor"]
+    assert found["sensors"] == [
+        "alert_on_failed_check",
+        "alert_on_failed_run",
+        "images_sensor",
+        "inbox_sensor",
+    ]
     assert found["schedules"] == [
         "daily_publication_failures",
         "daily_publishing_checks",
