@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,6 +31,7 @@ from tests.support.pgstac import pgstac_api, why_no_pgstac
 from tests.support.proxy import Fault, FaultProxy, Passed
 from tests.support.s3 import S3Access, s3_server
 from tests.support.stac_api import running_stac_api
+from tests.support.web_server import Program, free_port
 
 
 @pytest.fixture(scope="module")
@@ -254,17 +256,34 @@ def test_an_api_that_fails_in_the_middle_of_five_thousand_items(tmp_path: Path) 
     _fails_in_the_middle(tmp_path, 5000, bulk=500)
 
 
+@contextmanager
+def _api_process(folder: Path) -> Iterator[str]:
+    """The embedded STAC API in a process of its own, whose memory is not ours."""
+    port = free_port()
+    command = ["-m", "estinel_assets.cli", "stac", "serve", "--transactions"]
+    program = Program(
+        [sys.executable, *command, "--database", str(folder / "api.sqlite"), "--port", str(port)],
+        {},
+        folder / "said.txt",
+    )
+    try:
+        program.wait_for(f"http://127.0.0.1:{port}/")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        program.kill()
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
 def test_memory_does_not_grow_with_the_items(tmp_path: Path) -> None:
     peaks = []
     for number in (2500, 5000):
         folder = tmp_path / str(number)
-        (folder / "api").mkdir(parents=True)
+        folder.mkdir()
         job = _many(folder, number)
         store = StoreSettings(url=f"file://{folder / 'store'}")
         with (
-            running_stac_api(folder / "api", transactions=True) as api,
+            _api_process(folder) as api,
             _publications(_settings(store, api, folder)) as publications,
         ):
             source = publications.source(job.root)
@@ -272,10 +291,11 @@ def test_memory_does_not_grow_with_the_items(tmp_path: Path) -> None:
             publications.publisher.publish(source, "p", Policy.FAIL)
             peaks.append(tracemalloc.get_traced_memory()[1])
             tracemalloc.stop()
-    # An entry of a plan stays, a few hundred bytes a part; bodies are there in batches only.
+    # Two objects, a document and an item: an entry and a step of each stay, some hundred bytes
+    # a part. Bodies are there in batches only: they alone would be more than this.
     grown = (peaks[1] - peaks[0]) / 2500
     print(f"{grown:.0f} bytes an item; peaks {[round(peak / 2**20, 1) for peak in peaks]} MiB")
-    assert grown < 3000
+    assert grown < 5000
 
 
 def test_secrets_are_in_no_message(tmp_path: Path, job: JobFolder, caplog: Any) -> None:
