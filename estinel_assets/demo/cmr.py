@@ -18,7 +18,6 @@ import argparse
 import json
 import os
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,7 +27,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from estinel_assets.demo.cmr_items import Item, collection_item, granule_item
-from estinel_assets.errors import BadInputError, EstinelError, MissingDependencyError
+from estinel_assets.demo.server_process import server_process
+from estinel_assets.errors import BadInputError, MissingDependencyError
 
 if TYPE_CHECKING:
     import uvicorn
@@ -38,9 +38,6 @@ __all__ = ["LocalCmr", "collection_item", "granule_item", "running_cmr", "serve"
 COLLECTIONS: Final = "collections.jsonl"
 GRANULES: Final = "granules.jsonl"
 SETTINGS: Final = "local-cmr.json"
-
-_START_TIMEOUT_S = 60.0
-_STOP_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,32 +142,8 @@ def running_cmr(folder: Path) -> Iterator[str]:
         EstinelError: it does not start; why is on standard error.
     """
     command = [sys.executable, "-m", "estinel_assets.demo.cmr", str(folder)]
-    process = subprocess.Popen(
-        [*command, "--until-input-ends"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    )
-    if process.stdin is None or process.stdout is None:
-        raise EstinelError("the local CMR was started without pipes")
-    # A server that hangs while it starts is ended, which ends the wait for its address, too.
-    patience = threading.Timer(_START_TIMEOUT_S, process.kill)
-    patience.start()
-    try:
-        address = process.stdout.readline().strip()
-        patience.cancel()
-        if not address:
-            raise EstinelError(
-                f"the local CMR of {folder} did not start; to see why, run: {' '.join(command)}"
-            )
+    with server_process([*command, "--until-input-ends"], f"the local CMR of {folder}") as address:
         yield address
-    finally:
-        patience.cancel()
-        process.stdin.close()
-        process.terminate()
-        try:
-            process.wait(_STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        process.stdout.close()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

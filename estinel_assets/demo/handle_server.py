@@ -14,7 +14,6 @@ address once it answers, and logs no requests. Whoever may write is given by the
 import argparse
 import os
 import socket
-import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -22,15 +21,13 @@ from contextlib import contextmanager
 from typing import Final
 
 from estinel_assets.demo.handle_app import LocalHandleApp, ServerLogin
-from estinel_assets.errors import BadInputError, EstinelError, MissingDependencyError
+from estinel_assets.demo.server_process import server_process
+from estinel_assets.errors import BadInputError, MissingDependencyError
 
 __all__ = ["ServerLogin", "running_handle_server", "serve"]
 
 USER: Final = "HANDLE_SERVER_USER"
 PASSWORD: Final = "HANDLE_SERVER_PASSWORD"  # noqa: S105 - a variable's name
-
-_START_TIMEOUT_S = 60.0
-_STOP_TIMEOUT_S = 10.0
 
 
 def serve(
@@ -113,36 +110,9 @@ def running_handle_server(
     # Arguments can be seen by everybody on the machine, an environment cannot.
     hidden = {} if login is None else {USER: login.user, PASSWORD: login.password}
     inherited = {name: text for name, text in os.environ.items() if name not in (USER, PASSWORD)}
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        env={**inherited, **hidden},
-    )
-    if process.stdin is None or process.stdout is None:
-        raise EstinelError("the local Handle server was started without pipes")
-    # A server that hangs while it starts is ended, which ends the wait for its address, too.
-    patience = threading.Timer(_START_TIMEOUT_S, process.kill)
-    patience.start()
-    try:
-        address = process.stdout.readline().strip()
-        patience.cancel()
-        if not address:
-            raise EstinelError(
-                f"the local Handle server did not start; to see why, run: {' '.join(command)}"
-            )
+    environment = {**inherited, **hidden}
+    with server_process(command, "the local Handle server", environment=environment) as address:
         yield address
-    finally:
-        patience.cancel()
-        process.stdin.close()
-        process.terminate()
-        try:
-            process.wait(_STOP_TIMEOUT_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        process.stdout.close()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

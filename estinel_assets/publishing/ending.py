@@ -1,7 +1,7 @@
 """How a transaction ends: its result, or the first error with what was undone."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 from estinel_assets.errors import BadInputError, EstinelError, LeaseError, StoreError, UnitError
@@ -83,7 +83,6 @@ class Recovery:
     committed: bool
     """Whether its state stands; else it was undone."""
     undo: UndoReport | None = None
-    left: list[str] = field(default_factory=list)
 
     def summary(self) -> str:
         """In a line, for people."""

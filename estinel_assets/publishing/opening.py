@@ -4,8 +4,10 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from threading import Lock
+from urllib.parse import quote
 
 from estinel_assets.clock import utc_now
 from estinel_assets.errors import BadInputError
@@ -121,9 +123,16 @@ class Addresses:
 
     def of(self, place: Place) -> str:
         """The address of a place for readers."""
-        if place.store == StoreAt() and self.store.public_url:
-            return f"{self.store.public_url.rstrip('/')}/{place.path}"
+        if place.store == StoreAt():
+            return own_address(self.targets.journal, self.store, place.path)
         return self.targets.open_store(place.store).uri(place.path)
+
+
+def own_address(store: ObjectStore, settings: StoreSettings, path: str) -> str:
+    """Where readers find what stands at a path of the store of the settings."""
+    if settings.public_url is None:
+        return store.uri(path)
+    return f"{settings.public_url.rstrip('/')}/{quote(path)}"
 
 
 def stored_images(store: ObjectStore, settings: Settings) -> Iterator[SiteImages]:
@@ -132,17 +141,12 @@ def stored_images(store: ObjectStore, settings: Settings) -> Iterator[SiteImages
     Raises:
         StoreError: the store cannot be listed, or a site's part of the catalogue not be read.
     """
-    public = settings.store.public_url
-
-    def address(path: str) -> str:
-        return store.uri(path) if public is None else f"{public.rstrip('/')}/{path}"
-
     for meta in sorted(store.list(FRAGMENTS), key=lambda meta: meta.path):
         yield read_site_images(
             store,
             PurePosixPath(meta.path).stem,
             collection=settings.publishing.images_collection,
-            address=address,
+            address=partial(own_address, store, settings.store),
         )
 
 

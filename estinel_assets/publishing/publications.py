@@ -251,6 +251,7 @@ class Publications:
             message = str(error)[:MESSAGE_LENGTH]
             more = error_detail(error)
         except Exception as error:
+            # A bug is an outcome, too: without one, the folder would block its inbox for ever.
             log.exception("internal error", publication=publication)
             reason = str(PublishingReason.INTERNAL_ERROR)
             message = mask_text(f"{type(error).__name__}: {error}")[:MESSAGE_LENGTH]
