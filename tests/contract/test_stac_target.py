@@ -130,11 +130,6 @@ def rich_item(item_id: str, collection_id: str) -> dict[str, Any]:
     return item
 
 
-def test_a_client_is_a_target_as_publishing_sees_it(url: str) -> None:
-    target: StacTarget = opened(url)
-    target.close()
-
-
 @pytest.mark.parametrize("slash", ["", "/"])
 def test_probe_leaves_nothing_behind(url: str, slash: str) -> None:
     target = opened(url + slash, name=lambda: "one")
