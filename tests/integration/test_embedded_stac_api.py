@@ -205,6 +205,44 @@ def test_landing_page_and_conformance_name_what_is_there(url):
     assert "https://api.stacspec.org/v1.0.0/item-search" in conformance
     assert "https://api.stacspec.org/v1.0.0/item-search#sort" in conformance
     assert {("search", f"{url}/search"), ("child", f"{url}/collections/odd")} <= links
+    (queryables,) = [href for rel, href in links if rel.endswith("/queryables")]
+    answer = requests.get(queryables, timeout=10)
+    assert answer.headers["Content-Type"].startswith("application/schema+json")
+    assert answer.json()["$id"] == queryables
+    assert {"id", "collection", "datetime"} <= set(answer.json()["properties"])
+
+
+@pytest.mark.parametrize("method", ["GET", "POST"])
+def test_a_stac_client_filters_page_by_page(url, method):
+    expression = {
+        "op": "and",
+        "args": [
+            {"op": ">=", "args": [{"property": "id"}, "item-05"]},
+            {"op": "<", "args": [{"property": "id"}, "item-12"]},
+        ],
+    }
+    client = Client.open(url)
+
+    search = client.search(
+        method=method, collections=["odd"], filter=expression, filter_lang="cql2-json", limit=2
+    )
+
+    assert search.matched() == 4
+    assert sorted(item.id for item in search.items()) == [
+        "item-05",
+        "item-07",
+        "item-09",
+        "item-11",
+    ]
+
+
+def test_items_of_a_collection_are_not_filtered(url):
+    answer = requests.get(
+        f"{url}/collections/odd/items", params={"filter": "id = 'item-01'"}, timeout=10
+    )
+
+    assert answer.status_code == 400
+    assert "does not support" in answer.json()["description"]
 
 
 def test_a_post_may_follow_its_next_link_as_it_stands(url):
@@ -237,7 +275,9 @@ def test_a_plus_in_a_query_string_may_come_as_a_space(url):
         ({"limit": "many"}, "limit: .*integer"),
         ({"intersects": '{"type": "Circle"}'}, "'Circle'"),
         ({"token": "x"}, "next"),
-        ({"filter": "a = 1"}, "does not support"),
+        ({"filter": "a = 1"}, "filter-lang=cql2-json"),
+        ({"filter": "a = 1", "filter-lang": "cql2-json"}, "filter: .*not JSON"),
+        ({"query": '{"gsd": {"eq": 10}}'}, "does not support"),
     ],
 )
 def test_a_bad_get_is_answered_with_400_and_the_reason(url, parameters, message):

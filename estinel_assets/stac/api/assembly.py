@@ -12,6 +12,7 @@ from fastapi import Depends, FastAPI
 from fastapi.exceptions import RequestValidationError
 from stac_fastapi.api.app import StacApi
 from stac_fastapi.extensions.bulk_transactions import BulkTransactionExtension
+from stac_fastapi.extensions.filter import SearchFilterExtension
 from stac_fastapi.extensions.pagination import TokenPaginationExtension
 from stac_fastapi.extensions.sort import SortExtension
 from stac_fastapi.extensions.transaction import TransactionExtension
@@ -35,6 +36,7 @@ from estinel_assets.errors import BadInputError
 from estinel_assets.stac.api.access import WriteAccess
 from estinel_assets.stac.api.client import (
     ItemsParameters,
+    Queryables,
     SearchBody,
     SearchParameters,
     SqliteClient,
@@ -49,6 +51,12 @@ _SORT_CONFORMANCE = (
     "https://api.stacspec.org/v1.0.0/item-search#sort",
     "https://api.stacspec.org/v1.1.0/item-search#sort",
     "https://api.stacspec.org/v1.1.0/ogcapi-features#sort",
+)
+_FILTER_CONFORMANCE = (
+    "https://api.stacspec.org/v1.0.0/item-search#filter",
+    "http://www.opengis.net/spec/ogcapi-features-3/1.0/conf/filter",
+    "http://www.opengis.net/spec/cql2/1.0/conf/basic-cql2",
+    "http://www.opengis.net/spec/cql2/1.0/conf/cql2-json",
 )
 _STATUS_OF_ERRORS: dict[type[Exception], int] = {
     BadInputError: 400,
@@ -107,6 +115,9 @@ def assemble(
         client=SqliteClient(repository, landing_page_id=settings.stac_fastapi_landing_id),
         extensions=[
             SortExtension(conformance_classes=list(_SORT_CONFORMANCE)),
+            SearchFilterExtension(
+                client=Queryables(), conformance_classes=list(_FILTER_CONFORMANCE)
+            ),
             TokenPaginationExtension(),
             *_transactions(repository, settings, write_access),
         ],

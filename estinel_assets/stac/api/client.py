@@ -10,6 +10,11 @@ from urllib.parse import quote, urlencode
 import attr
 from fastapi import Path, Query
 from pydantic import BaseModel, JsonValue
+from stac_fastapi.extensions.filter.client import BaseFiltersClient
+from stac_fastapi.extensions.filter.request import (
+    FilterExtensionGetRequest,
+    FilterExtensionPostRequest,
+)
 from stac_fastapi.types.core import BaseCoreClient
 from stac_fastapi.types.search import APIRequest
 from starlette.requests import Request
@@ -23,7 +28,8 @@ from estinel_assets.stac.api.search import Search
 
 _GEOJSON = "application/geo+json"
 _JSON = "application/json"
-_UNSUPPORTED = ("query", "filter", "q")
+_UNSUPPORTED = ("query", "q")
+_FILTER_LANGUAGE = "cql2-json"
 
 
 @attr.s
@@ -45,7 +51,7 @@ class ItemsParameters(APIRequest):
 
 
 @attr.s
-class SearchParameters(APIRequest):
+class SearchParameters(FilterExtensionGetRequest):
     """Query parameters of `GET /search`."""
 
     collections: Annotated[
@@ -77,7 +83,7 @@ class SortField(BaseModel):
     direction: str = "asc"
 
 
-class SearchBody(BaseModel):
+class SearchBody(FilterExtensionPostRequest):
     """Body of `POST /search`."""
 
     collections: list[str] | None = None
@@ -89,7 +95,6 @@ class SearchBody(BaseModel):
     limit: int | None = None
     token: str | None = None
     query: JsonValue = None
-    filter: JsonValue = None
     q: JsonValue = None
 
 
@@ -138,7 +143,7 @@ class SqliteClient(BaseCoreClient):
         self, collection_id: str, *, request: Request, **parameters: Any
     ) -> Response:
         """`GET /collections/{collection_id}/items`."""
-        _refuse_unsupported(request.query_params)
+        _refuse_unsupported(request.query_params, *_UNSUPPORTED, "filter")
         parameters["interval"] = parameters.pop("datetime", None)
         search = parse_search(collections=[collection_id], **parameters)
         if self._repository.collection_text(collection_id) is None:
@@ -147,10 +152,19 @@ class SqliteClient(BaseCoreClient):
         return self._page(search, request, path)
 
     def get_search(  # type: ignore[override]
-        self, *, request: Request, **parameters: Any
+        self,
+        *,
+        request: Request,
+        filter_lang: str | None = None,
+        filter_crs: str | None = None,  # noqa: ARG002 - no filter has coordinates
+        **parameters: Any,
     ) -> Response:
         """`GET /search`."""
-        _refuse_unsupported(request.query_params)
+        _refuse_unsupported(request.query_params, *_UNSUPPORTED)
+        if parameters["filter_expr"] and filter_lang != _FILTER_LANGUAGE:
+            raise BadInputError(
+                f"filter: only {_FILTER_LANGUAGE} is understood: say filter-lang={_FILTER_LANGUAGE}"
+            )
         parameters["interval"] = parameters.pop("datetime", None)
         return self._page(parse_search(**parameters), request, "search")
 
@@ -158,14 +172,15 @@ class SqliteClient(BaseCoreClient):
         self, search_request: SearchBody, *, request: Request, **_: Any
     ) -> Response:
         """`POST /search`."""
-        body = search_request.model_dump(exclude_none=True)
-        _refuse_unsupported(body)
+        body = search_request.model_dump(exclude_unset=True, exclude_none=True, by_alias=True)
+        _refuse_unsupported(body, *_UNSUPPORTED)
         search = parse_search(
             collections=search_request.collections,
             ids=search_request.ids,
             bbox=search_request.bbox,
             intersects=search_request.intersects,
             interval=search_request.datetime,
+            filter_expr=search_request.filter_expr,
             sortby=[(key.field, key.direction) for key in search_request.sortby or ()],
             limit=search_request.limit,
             token=search_request.token,
@@ -194,9 +209,29 @@ class SqliteClient(BaseCoreClient):
         return Response(content, media_type=_GEOJSON)
 
 
-def _refuse_unsupported(parameters: Mapping[str, Any]) -> None:
+class Queryables(BaseFiltersClient):
+    """Says what filters can name."""
+
+    def get_queryables(self, **kwargs: Any) -> dict[str, Any]:  # type: ignore[override]
+        """`GET /queryables`: every property, and three more names."""
+        return {
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "$id": f"{_base_url(kwargs['request'])}queryables",
+            "type": "object",
+            "title": "Queryables",
+            "description": "What a filter can name: these, and every property of an item.",
+            "properties": {
+                "id": {"type": "string"},
+                "collection": {"type": "string"},
+                "datetime": {"type": "string", "format": "date-time"},
+            },
+            "additionalProperties": True,
+        }
+
+
+def _refuse_unsupported(parameters: Mapping[str, Any], *names: str) -> None:
     # Ignored, they would find more than was asked for.
-    for name in _UNSUPPORTED:
+    for name in names:
         if parameters.get(name):
             raise BadInputError(f"{name}: this API does not support it, leave it out")
 

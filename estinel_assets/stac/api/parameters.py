@@ -5,26 +5,27 @@ things in the same words.
 """
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from shapely.geometry.base import BaseGeometry
 
 from estinel_assets.errors import BadInputError
+from estinel_assets.stac.api.filters import parse_filter
 from estinel_assets.stac.api.geometry import area_of_bbox, area_of_geojson
-from estinel_assets.stac.api.search import Cursor, Order, Search, SortKey, is_storable
+from estinel_assets.stac.api.instants import parse_interval
+from estinel_assets.stac.api.search import (
+    Condition,
+    Cursor,
+    Order,
+    Search,
+    SortKey,
+    is_storable,
+)
 
 DEFAULT_LIMIT: Final = 10
 MAX_LIMIT: Final = 10_000
 """A larger limit is lowered to this, as the STAC API specification allows."""
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
-_RFC3339: Final = re.compile(
-    r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})", re.IGNORECASE
-)
 
 _T = TypeVar("_T")
 
@@ -36,6 +37,7 @@ def parse_search(
     bbox: str | Sequence[float] | None = None,
     intersects: str | Mapping[str, object] | None = None,
     interval: str | None = None,
+    filter_expr: str | Mapping[str, Any] | None = None,
     sortby: str | Sequence[tuple[str, str]] | None = None,
     limit: int | None = None,
     token: str | None = None,
@@ -48,6 +50,7 @@ def parse_search(
         bbox: 4 or 6 numbers in degrees, comma-separated or as a list.
         intersects: a GeoJSON geometry, as text or parsed.
         interval: the `datetime` parameter: an instant or a range, RFC 3339.
+        filter_expr: the `filter` parameter: CQL2 JSON, as text or parsed.
         sortby: `-datetime,+id`, or pairs of field and direction (`asc`, `desc`).
         limit: items a page.
         token: of the page, from a `next` link.
@@ -71,9 +74,17 @@ def parse_search(
     elif bbox is not None and bbox != "":
         area = checked(lambda: area_of_bbox(_numbers(bbox)), None)
     elif intersects is not None and intersects != "":
-        area = checked(lambda: area_of_geojson(_geojson(intersects)), None)
+        area = checked(
+            lambda: area_of_geojson(_json_object(intersects, "intersects", "GeoJSON geometry")),
+            None,
+        )
     always: tuple[int | None, int | None] = (None, None)
     starts, ends = checked(lambda: parse_interval(interval), always) if interval else always
+    condition: Condition | None = None
+    if filter_expr is not None and filter_expr != "":
+        condition = checked(
+            lambda: parse_filter(_json_object(filter_expr, "filter", "CQL2 JSON")), None
+        )
     order = checked(lambda: _order(sortby), Order(()))
     search = Search(
         collections=checked(lambda: _names("collections", collections), None),
@@ -81,6 +92,7 @@ def parse_search(
         area=area,
         starts=starts,
         ends=ends,
+        condition=condition,
         order=order,
         limit=checked(lambda: _limit(limit), DEFAULT_LIMIT),
         cursor=checked(lambda: Cursor.decode(token, order), None) if token else None,
@@ -88,48 +100,6 @@ def parse_search(
     if problems:
         raise BadInputError("; ".join(problems))
     return search
-
-
-def microseconds(instant: datetime) -> int:
-    """Microseconds since 1970 of a time, UTC where it names no zone."""
-    if instant.tzinfo is None:
-        instant = instant.replace(tzinfo=UTC)
-    return (instant - _EPOCH) // _MICROSECOND
-
-
-def parse_interval(text: str) -> tuple[int | None, int | None]:
-    """Read the `datetime` parameter.
-
-    Args:
-        text: an instant, or two joined by a slash, either of which may be `..` or empty.
-
-    Returns:
-        First and last instant, both included, in microseconds since 1970; None where open.
-
-    Raises:
-        BadInputError: not such a text, open on both sides, or the end before the start.
-    """
-    sides = text.split("/")
-    if len(sides) == 1:
-        instant = _instant(text)
-        return instant, instant
-    if len(sides) != 2:
-        raise BadInputError(f"datetime: {text!r} holds more than one slash")
-    starts, ends = (None if side in ("", "..") else _instant(side) for side in sides)
-    if starts is None and ends is None:
-        raise BadInputError(f"datetime: {text!r} is open on both sides: leave it out")
-    if starts is not None and ends is not None and starts > ends:
-        raise BadInputError(f"datetime: {text!r} ends before it starts")
-    return starts, ends
-
-
-def _instant(text: str) -> int:
-    try:
-        if _RFC3339.fullmatch(text):
-            return microseconds(datetime.fromisoformat(text.upper()))
-    except (ValueError, OverflowError):
-        pass
-    raise BadInputError(f"datetime: {text!r} is no RFC 3339 date-time such as 2024-01-31T23:59:59Z")
 
 
 def _numbers(bbox: str | Sequence[float]) -> Sequence[float]:
@@ -141,15 +111,15 @@ def _numbers(bbox: str | Sequence[float]) -> Sequence[float]:
         raise BadInputError(f"bbox: {bbox!r} must be numbers joined by commas") from error
 
 
-def _geojson(intersects: str | Mapping[str, object]) -> Mapping[str, object]:
-    if not isinstance(intersects, str):
-        return intersects
+def _json_object(given: str | Mapping[str, Any], parameter: str, what: str) -> Mapping[str, Any]:
+    if not isinstance(given, str):
+        return given
     try:
-        parsed = json.loads(intersects)
+        parsed = json.loads(given)
     except (ValueError, RecursionError) as error:
-        raise BadInputError(f"intersects: this is not JSON ({error})") from error
+        raise BadInputError(f"{parameter}: this is not JSON ({error})") from error
     if not isinstance(parsed, dict):
-        raise BadInputError("intersects: this is no GeoJSON geometry, which is a JSON object")
+        raise BadInputError(f"{parameter}: this is no {what}, which is a JSON object")
     return parsed
 
 

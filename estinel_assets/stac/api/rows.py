@@ -13,7 +13,7 @@ from typing import Any, Final
 from estinel_assets.errors import BadInputError
 from estinel_assets.stac.api.documents import collection_text, item_text, plain_text
 from estinel_assets.stac.api.geometry import Box, boxes, footprint
-from estinel_assets.stac.api.parameters import microseconds
+from estinel_assets.stac.api.instants import microseconds
 from estinel_assets.stac.api.search import SqlValue
 
 _CHUNK: Final = 1000

@@ -7,7 +7,7 @@ them. Nothing is kept in the server, and items that come or go between two pages
 import base64
 import binascii
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -150,6 +150,14 @@ class Cursor:
 
 
 @dataclass(frozen=True, slots=True)
+class Condition:
+    """A filter on properties as a condition of SQL, over the tables of items and documents."""
+
+    sql: str
+    values: Mapping[str, SqlValue]
+
+
+@dataclass(frozen=True, slots=True)
 class Search:
     """A checked search."""
 
@@ -164,6 +172,8 @@ class Search:
     """First instant, included, in microseconds since 1970; None: open."""
     ends: int | None = None
     """Last instant, included, in microseconds since 1970; None: open."""
+    condition: Condition | None = None
+    """Further condition; None: none."""
     order: Order = Order(())
     """Which item comes first."""
     limit: int = 10
@@ -183,7 +193,7 @@ class Statement:
 def count_statement(search: Search) -> Statement:
     """Count the items of a search without an area: one row of one number."""
     where, values = _filters(search)
-    return Statement(f"SELECT count(*) FROM items WHERE {where}", values)  # noqa: S608
+    return Statement(f"SELECT count(*) FROM {_tables(search)} WHERE {where}", values)  # noqa: S608
 
 
 def page_statement(search: Search) -> Statement:
@@ -221,7 +231,7 @@ def candidate_statement(search: Search) -> Statement:
 
 
 def _tables(search: Search) -> str:
-    if search.order.by_property:
+    if search.order.by_property or search.condition is not None:
         return "items JOIN documents ON documents.item = items.key"
     return "items"
 
@@ -245,6 +255,9 @@ def _filters(search: Search) -> tuple[str, dict[str, SqlValue]]:
     if search.starts is not None:
         conditions.append("items.ends >= :starts")
         values["starts"] = search.starts
+    if search.condition is not None:
+        conditions.append(search.condition.sql)
+        values |= search.condition.values
     return " AND ".join(conditions), values
 
 

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from estinel_assets.errors import BadInputError
-from estinel_assets.stac.api.parameters import MAX_LIMIT, parse_interval, parse_search
+from estinel_assets.stac.api.instants import parse_interval
+from estinel_assets.stac.api.parameters import MAX_LIMIT, parse_search
 from estinel_assets.stac.api.search import Cursor, Order, SortKey
 
 DAY = 86_400_000_000
