@@ -11,6 +11,8 @@ import typer
 from estinel_assets.errors import BadInputError
 
 if TYPE_CHECKING:
+    from collections import Counter
+
     from estinel_assets.outcomes.book import OutcomeBook
     from estinel_assets.outcomes.ledger import Entry, Selection
     from estinel_assets.outcomes.paths import Key
@@ -92,9 +94,26 @@ class OutcomeQuery:
         )
 
     def entries(self, book: "OutcomeBook") -> Iterator["Entry"]:
-        """What the listing says of the selected keys, sorted by key. Knows nothing of `since`."""
+        """What the listing says of the selected keys, sorted by key.
+
+        `since` leaves entries out only where outcomes are packed: there alone a listing knows when
+        a unit finished.
+        """
+        since = self.since if book.spec.packed else None
         for selection in self.selections:
-            yield from book.ledger.entries(selection)
+            for entry in book.ledger.entries(selection):
+                if since is None or (entry.modified_at is not None and entry.modified_at >= since):
+                    yield entry
+
+    def counts(self, book: "OutcomeBook") -> "Counter[tuple[bool, str]]":
+        """How many of the selected stand under each status and reason."""
+        from collections import Counter
+
+        if self.since is None:
+            return sum(map(book.counts, self.selections), Counter())
+        # Of records in objects of their own, only the records tell the time.
+        found = self.entries(book) if book.spec.packed else self.outcomes(book)
+        return Counter((one.status, one.reason) for one in found)
 
     def outcomes(self, book: "OutcomeBook") -> Iterator["Outcome"]:
         """The selected records, sorted by key."""

@@ -1,8 +1,8 @@
 """`estinel outcomes`: what is done, what failed and why."""
 
-from collections import Counter
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -52,8 +52,8 @@ def list_outcomes(
         product_line(product).reasons, keys=key, status=status, words=reason, since=since
     )
     book = open_outcomes(session, product)
-    found = list(query.outcomes(book))
-    document = [
+    # Not the records: those of a failed message hold all of it.
+    document: list[dict[str, Any]] = [
         {
             "key": encode_key(outcome.key),
             "status": outcome.status,
@@ -62,7 +62,7 @@ def list_outcomes(
             "finished_at": outcome.finished_at.isoformat(),
             "error": outcome.error,
         }
-        for outcome in found
+        for outcome in query.outcomes(book)
     ]
     session.show(
         document,
@@ -70,16 +70,13 @@ def list_outcomes(
             columns=("key", "status", "reason", "attempts", "finished", "error"),
             rows=[
                 (
-                    encode_key(one.key),
-                    one.status,
-                    one.reason,
-                    one.attempts,
-                    one.finished_at,
-                    short(one.error),
+                    *(row[name] for name in ("key", "status", "reason", "attempts")),
+                    datetime.fromisoformat(row["finished_at"]),
+                    short(row["error"]),
                 )
-                for one in found
+                for row in document
             ],
-            caption=f"{len(found)} outcomes",
+            caption=f"{len(document)} outcomes",
         ),
         as_json=json,
     )
@@ -100,10 +97,7 @@ def count_outcomes(
     session = Session.of(context)
     reasons = product_line(product).reasons
     query = OutcomeQuery.parse(reasons, keys=key, status=status, words=reason, since=since)
-    book = open_outcomes(session, product)
-    # A listing tells status and reason, only the records tell the time.
-    found = query.entries(book) if query.since is None else query.outcomes(book)
-    counts = Counter((one.status, one.reason) for one in found)
+    counts = query.counts(open_outcomes(session, product))
     total = counts.total()
     succeeded = sum(number for (good, _), number in counts.items() if good)
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0][1]))
@@ -198,6 +192,11 @@ def reindex_outcomes(
 
     session = Session.of(context)
     book = open_outcomes(session, product)
+    if book.spec.packed:
+        raise BadInputError(
+            f"{product} packs its outcomes in batches and has no index; nothing is to be rebuilt, "
+            f"`estinel outcomes count --product {product}` reads them as they stand"
+        )
     partitions = _partitions(book, [parse_key(one) for one in key or ()])
     if not partitions:
         raise NothingToDoError(f"{product} has no outcomes, so there is nothing to index")

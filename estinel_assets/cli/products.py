@@ -15,9 +15,10 @@ def product_lines() -> dict[str, "ProductOutcomes"]:
     """All product lines by name. A new one is added here."""
     from estinel_assets.compatibility.reasons import COMPATIBILITY
     from estinel_assets.imagery.reasons import IMAGERY
+    from estinel_assets.pids.reasons import PIDS
     from estinel_assets.publishing.reasons import PUBLISHING
 
-    return {line.product: line for line in (COMPATIBILITY, IMAGERY, PUBLISHING)}
+    return {line.product: line for line in (COMPATIBILITY, IMAGERY, PIDS, PUBLISHING)}
 
 
 def product_line(name: str) -> "ProductOutcomes":

@@ -2,7 +2,7 @@
 
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -57,18 +57,18 @@ def reprocess(
     line = product_line(product)
     book = open_outcomes(session, product)
     query = OutcomeQuery.parse(line.reasons, keys=key, status=status, words=reason, since=since)
-    chosen = list(query.outcomes(book))
+    chosen = {outcome.key: _document(outcome) for outcome in query.outcomes(book)}
     if dry_run:
-        session.show(_documents(chosen), lambda: _plan_table(chosen))
+        session.show(list(chosen.values()), lambda: _plan_table(chosen.values()))
         return
     if not chosen:
         raise NothingToDoError(
             "no outcome is chosen; `estinel outcomes list` shows those there are"
         )
-    ended, errors = _run(session, product, book, [outcome.key for outcome in chosen])
+    ended, errors = _run(session, product, book, list(chosen))
     rows = [
-        {**document, "now": ended[outcome.key].reason, "made": ended[outcome.key].made}
-        for document, outcome in zip(_documents(chosen), chosen, strict=True)
+        {**document, "now": ended[key].reason, "made": ended[key].made}
+        for key, document in chosen.items()
     ]
     by_reason = Counter(one.reason for one in ended.values() if one.reason is not None)
     session.show(
@@ -118,13 +118,13 @@ def _run(
         with open_instance(home) as instance, progress("Runs", total=len(runs)) as step:
             for number, part in enumerate(runs, start=1):
                 done = run_job(defs, instance, f"reprocess_{product}", config=run_config(part))
-                now = {key: book.ledger.get(key) for key in part}
-                made = {key for key, one in now.items() if one and one.run_id == done.run_id}
+                now = book.records_of(part)
+                made = {key for key, one in now.items() if one.run_id == done.run_id}
                 unmade = not done.success and not made.issuperset(part)
                 if unmade:
                     errors.append(f"run {done.run_id} left keys as they were: {done.error}")
-                for key, one in now.items():
-                    reason = None if one is None else one.reason
+                for key in part:
+                    reason = now[key].reason if key in now else None
                     ended[key] = _Ended(reason, key in made, unmade and key not in made)
                 step(f"{len(part)} keys ({number})")
     except KeyboardInterrupt:
@@ -135,23 +135,21 @@ def _run(
     return ended, errors
 
 
-def _documents(outcomes: "Sequence[Outcome]") -> list[dict[str, Any]]:
-    return [
-        {
-            "key": outcome.model_dump(mode="json")["key"],
-            "status": outcome.status,
-            "reason": outcome.reason,
-            "attempts": outcome.attempts,
-            "error": outcome.error,
-        }
-        for outcome in outcomes
-    ]
+def _document(outcome: "Outcome") -> dict[str, Any]:
+    """What is shown of an outcome; the record of a failed message would hold all of it."""
+    return {
+        "key": outcome.model_dump(mode="json", include={"key"})["key"],
+        "status": outcome.status,
+        "reason": outcome.reason,
+        "attempts": outcome.attempts,
+        "error": outcome.error,
+    }
 
 
-def _plan_table(outcomes: "Sequence[Outcome]") -> Table:
+def _plan_table(documents: Collection[Mapping[str, Any]]) -> Table:
     columns = ("key", "status", "reason", "attempts", "error")
     rows = [
         [*(document[name] for name in columns[:-1]), short(document["error"])]
-        for document in _documents(outcomes)
+        for document in documents
     ]
     return Table(columns, rows, f"{len(rows)} would be made again")

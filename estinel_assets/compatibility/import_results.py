@@ -108,7 +108,7 @@ def _write(book: OutcomeBook, outcome: Outcome, *, known: bool) -> IndexRow | No
     """Record a result; None where a newer one appeared meanwhile."""
     if not known:
         # No predecessor is to be looked for, which halves the requests.
-        path = book.ledger.path(outcome)
+        path = book.objects.path(outcome)
         try:
             meta = book.store.create(path, _body(outcome), content_type=JSON_TYPE)
         except AlreadyExistsError:
@@ -118,7 +118,7 @@ def _write(book: OutcomeBook, outcome: Outcome, *, known: bool) -> IndexRow | No
         else:
             entry = Entry(outcome.key, outcome.status, outcome.reason, path, meta.etag)
             return IndexRow.of(outcome, entry)
-    return IndexRow.of(outcome, book.ledger.put_one(outcome))
+    return IndexRow.of(outcome, book.objects.put_one(outcome))
 
 
 def _convert_in_place(book: OutcomeBook, found: FoundResults, workers: int) -> set[str]:
@@ -134,7 +134,7 @@ def _convert_in_place(book: OutcomeBook, found: FoundResults, workers: int) -> s
     # The addresses in two stores in memory look alike.
     if tree is None or (tree.url == "memory://" and tree is not book.store):
         return set()
-    root = book.store.uri(book.ledger.root) + "/"
+    root = book.store.uri(book.objects.root) + "/"
     flat = [
         one
         for one in (*found.superseded, *found.results)
@@ -142,7 +142,7 @@ def _convert_in_place(book: OutcomeBook, found: FoundResults, workers: int) -> s
     ]
 
     def convert(one: FoundResult) -> None:
-        path, body = book.ledger.path(one.outcome), _body(one.outcome)
+        path, body = book.objects.path(one.outcome), _body(one.outcome)
         if one.flat is None:
             return
         if one.flat.uri == book.store.uri(path):

@@ -49,7 +49,7 @@ def open_checks(
     """A run over collections."""
     book = open_book(settings, store)
     return Checks(
-        ledger=book.ledger,
+        ledger=book.objects,
         standing=book.index(()),
         engine=open_engine(settings),
         settings=CheckSettings.of(settings),

@@ -112,15 +112,15 @@ def by_reason_asset(
         status, _, reason = context.partition_key.partition(":")
         selection = Selection(status=status == "true", reasons=frozenset({reason}))
         resources = context.resources
-        ledger = open_book(spec, resources.settings, resources.store).ledger
-        standing = list(ledger.entries(selection))
+        book = open_book(spec, resources.settings, resources.store)
+        standing = list(book.ledger.entries(selection))
         chosen = oldest_keys(standing, MOST_KEYS)
         stopped: dg.Failure | None = None
         try:
             ended = reprocess(context, chosen)
         except dg.Failure as failure:  # what was made until then stands, and is reported
             stopped = failure
-            ended = {one.key: one.reason for one in filter(None, map(ledger.get, chosen))}
+            ended = {key: one.reason for key, one in book.records_of(chosen).items()}
         went = {encode_key(key): why for key, why in sorted(ended.items())}
         counts = Counter(went.values())
         context.log_event(

@@ -6,10 +6,14 @@ behind, and the next one to open the partition rebuilds the index from the ledge
 
 A product line of partition depth 0 has one index for all its outcomes and no lease. There the index
 only saves reading records: every use checks it against the ledger's listing.
+
+A product line whose outcomes are packed has neither: a batch says of many units at once what an
+index would say.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Lock
@@ -17,8 +21,9 @@ from typing import Self
 
 from estinel_assets.errors import StoreError
 from estinel_assets.outcomes.index import Index, IndexRow, read_index, rebuild, write_index
-from estinel_assets.outcomes.ledger import Entry
+from estinel_assets.outcomes.ledger import ALL, Entry, Ledger, Selection
 from estinel_assets.outcomes.object_ledger import ObjectLedger
+from estinel_assets.outcomes.packed_ledger import Covers, PackedLedger, covers_all
 from estinel_assets.outcomes.paths import Key, encode_key
 from estinel_assets.outcomes.reason import Reason
 from estinel_assets.outcomes.record import Outcome
@@ -46,6 +51,18 @@ class ProductOutcomes:
     product line, in which many may write at once because nobody replaces another's key."""
     contract_root: str | None = None
     """Folder of the records where a published contract fixes it; else `{prefix}/{product}`."""
+    packed: bool = False
+    """Whether outcomes stand in batches, not each in an object of its own."""
+    covers: Covers = covers_all
+    """Which batches have to be read for a key, where outcomes are packed."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no layout can do."""
+        if self.packed and (self.partition_depth or self.field_name or self.contract_root):
+            raise ValueError(
+                f"{self.product} packs its outcomes: leave `field_name` and `contract_root` out, "
+                "and set `partition_depth` to 0"
+            )
 
 
 def lease_path(product: str, partition: Key) -> str:
@@ -77,7 +94,12 @@ class OutcomeBook:
         self.store = store
         self.spec = spec
         root = spec.contract_root or f"{prefix}/{spec.product}"
-        self.ledger = ObjectLedger(store, spec.product, root, field_name=spec.field_name)
+        self._objects: ObjectLedger | None = None
+        self._packed: PackedLedger | None = None
+        if spec.packed:
+            self._packed = PackedLedger(store, spec.product, root, covers=spec.covers)
+        else:
+            self._objects = ObjectLedger(store, spec.product, root, field_name=spec.field_name)
         self._lease_ttl_s = lease_ttl_s
         self._lease_wait_s = lease_wait_s
 
@@ -91,6 +113,48 @@ class OutcomeBook:
             lease_ttl_s=at.lease_ttl_s,
             lease_wait_s=at.lease_wait_s,
         )
+
+    @property
+    def ledger(self) -> Ledger:
+        """The outcomes, whatever their layout."""
+        return self.packed if self._objects is None else self._objects
+
+    @property
+    def objects(self) -> ObjectLedger:
+        """The outcomes, each in an object of its own.
+
+        Raises:
+            RuntimeError: they are packed.
+        """
+        if self._objects is None:
+            raise RuntimeError(self._packed_problem())
+        return self._objects
+
+    @property
+    def packed(self) -> PackedLedger:
+        """The outcomes, packed in batches.
+
+        Raises:
+            RuntimeError: each stands in an object of its own.
+        """
+        if self._packed is None:
+            raise RuntimeError(
+                f"{self.spec.product} keeps each outcome in an object of its own: use `objects`"
+            )
+        return self._packed
+
+    def counts(self, selection: Selection = ALL) -> Counter[tuple[bool, str]]:
+        """How many keys stand under each status and reason; no record is parsed."""
+        if self._packed is not None:
+            return self._packed.counts(selection)
+        return Counter((entry.status, entry.reason) for entry in self.ledger.entries(selection))
+
+    def records_of(self, keys: Collection[Key]) -> dict[Key, Outcome]:
+        """The newest records of keys; a key without one is left out."""
+        if self._packed is not None:
+            return self._packed.records_of(keys)
+        found = ((key, self.ledger.get(key)) for key in keys)
+        return {key: outcome for key, outcome in found if outcome is not None}
 
     def partition_of(self, key: Key) -> Key:
         """The partition that a key belongs to."""
@@ -107,7 +171,7 @@ class OutcomeBook:
         """
         self._check_depth(none=True)
         former = read_index(self.store, self._index_path(()))
-        rows = rebuild(self.ledger, (), former or {})
+        rows = rebuild(self.objects, (), former or {})
         if rows != (former or {}):
             self.save_index(rows.values())
         return rows
@@ -140,7 +204,7 @@ class OutcomeBook:
         path = self._lease_path(partition)
         if rows is not None and lease_is_live(self.store, path) is not False:
             return rows
-        return rebuild(self.ledger, partition, rows or {})
+        return rebuild(self.objects, partition, rows or {})
 
     @contextmanager
     def open(self, partition: Key, *, owner: str = "a worker") -> Iterator["OpenPartition"]:
@@ -165,10 +229,10 @@ class OutcomeBook:
         ) as lease:
             former = read_index(self.store, path)
             if former is None or lease.took_over:
-                rows = rebuild(self.ledger, partition, former or {})
+                rows = rebuild(self.objects, partition, former or {})
             else:
                 rows = former
-            held = OpenPartition(self.ledger, lease, partition, rows)
+            held = OpenPartition(self.objects, lease, partition, rows)
             try:
                 yield held
             finally:
@@ -176,7 +240,7 @@ class OutcomeBook:
                 if held.changed or held.behind or rows is not former:
                     try:
                         if held.behind:
-                            held.rows = rebuild(self.ledger, partition, held.rows)
+                            held.rows = rebuild(self.objects, partition, held.rows)
                         write_index(self.store, path, held.rows.values())
                     except StoreError:
                         # The index is behind the ledger: whoever comes next must see that.
@@ -196,19 +260,28 @@ class OutcomeBook:
             How many outcomes it holds.
         """
         if self.spec.partition_depth == 0:
-            whole = rebuild(self.ledger, (), {})
+            self._check_depth(none=True)
+            whole = rebuild(self.objects, (), {})
             write_index(self.store, self._index_path(()), whole.values())
             return len(whole)
         with self.open(partition) as held:
-            held.rows = rebuild(self.ledger, partition, {})
+            held.rows = rebuild(self.objects, partition, {})
             held.changed = True
             return len(held.rows)
 
     def _check_depth(self, *, none: bool) -> None:
+        if self.spec.packed:
+            raise RuntimeError(self._packed_problem())
         if (self.spec.partition_depth == 0) != none:
             depth = self.spec.partition_depth
             way = "`open` a partition" if depth else "ask `standing` and write to the ledger"
             raise RuntimeError(f"{self.spec.product} has partition depth {depth}: {way}")
+
+    def _packed_problem(self) -> str:
+        return (
+            f"{self.spec.product} packs its outcomes in batches: there are no partitions to open "
+            "and no index; ask `ledger`, and write to `packed`"
+        )
 
     def _index_path(self, partition: Key) -> str:
         whole = f"{INDEX_FOLDER}/{self.spec.product}"

@@ -1,6 +1,8 @@
-"""Why a message ended as it did."""
+"""How a message ended."""
 
+from estinel_assets.outcomes.book import ProductOutcomes
 from estinel_assets.outcomes.reason import Reason
+from estinel_assets.pids.batch_names import covers
 
 
 class PidReason(Reason):
@@ -70,5 +72,17 @@ class PidReason(Reason):
         True,
         "The STAC API refused a request, or answered with something else than an item.",
     )
+    KAFKA_UNAVAILABLE = "kafka_unavailable", True, True, "Kafka did not answer, or failed."
+    KAFKA_REFUSED = (
+        "kafka_refused",
+        False,
+        True,
+        "Kafka refused the topic, the credentials or a request.",
+    )
     CONFLICT = "conflict", True, True, "Another writer changed the same handle at the same time."
     INTERNAL_ERROR = "internal_error", True, True, "A bug of ours; the message says where."
+
+
+PIDS = ProductOutcomes("pids", PidReason, partition_depth=0, packed=True, covers=covers)
+"""Key: `(topic, partition, offset)`, or `("files", digest)` of a message that another program kept
+without its place."""

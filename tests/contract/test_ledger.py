@@ -9,6 +9,7 @@ import pytest
 from estinel_assets.outcomes.ledger import Selection
 from estinel_assets.outcomes.object_ledger import ObjectLedger
 from estinel_assets.outcomes.packed_ledger import PackedLedger
+from estinel_assets.pids.batch_names import covers
 from estinel_assets.storage.opening import open_store
 from tests.support.outcomes import outcome
 
@@ -21,8 +22,10 @@ def store(request, tmp_path):
     return open_store("memory://" if request.param == "memory" else f"file://{tmp_path}/store")
 
 
-@pytest.fixture(params=["object", "object with field", "packed"])
+@pytest.fixture(params=["object", "object with field", "packed", "packed by offsets"])
 def ledger(request, store):
+    if request.param == "packed by offsets":
+        return PackedLedger(store, "cake", "outcomes/cake", covers=covers)
     if request.param == "packed":
         return PackedLedger(store, "cake", "outcomes/cake")
     field_name = "scenes" if request.param == "object with field" else None

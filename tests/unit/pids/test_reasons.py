@@ -8,6 +8,7 @@ def test_retried_are_the_failures_of_others_and_our_own_bugs() -> None:
     assert {reason for reason in PidReason if reason.retryable} == {
         "handle_unavailable",
         "stac_unavailable",
+        "kafka_unavailable",
         "conflict",
         "internal_error",
     }
