@@ -11,7 +11,7 @@ code  status  meaning
 100   404     there is no such handle
 101   409     the handle stands, and `overwrite=false` was asked
 102   400     what was given is no handle
-200   200     the handle has none of these values; 400 for a DELETE
+200   200     the handle has none of these values; 400 for a DELETE where it lacks any of them
 201   409     the value stands, and `overwrite=false` was asked
 202   400     a value cannot be read
 301   400     the prefix does not live here
@@ -201,10 +201,10 @@ class LocalHandleApp:
             del self._records[handle.lower()]
             del self._names[handle.lower()]
             return
-        found = _indexes(query) & set(values)
-        if not found:
+        indexes = _indexes(query)
+        if not indexes <= set(values):
             raise _RefusedError(400, 200, "Values not found")
-        for index in found:
+        for index in indexes:
             del values[index]
 
     def _standing(self, handle: str) -> Values:

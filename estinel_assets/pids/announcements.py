@@ -6,9 +6,11 @@ from datetime import datetime
 from typing import Any
 
 from estinel_assets.errors import PermanentError
+from estinel_assets.outcomes.paths import Key
 from estinel_assets.pids.messages import FullItemMessage, Item, Message
 from estinel_assets.pids.patches import patch_item
 from estinel_assets.pids.reasons import PidReason
+from estinel_assets.pids.stamps import Stamp, stamp_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,8 @@ class Announcement:
     announced_at: datetime | None
     """As the message says, naive where it names no zone, else when the broker took it; None where
     neither is known."""
+    stamp: Stamp
+    """Decides whether its records are newer than those that stand."""
     patched: bool = False
 
 
@@ -29,13 +33,16 @@ def announce(
     *,
     stored: Mapping[str, Any] | None = None,
     received_at: datetime | None = None,
+    unit: Key = (),
 ) -> Announcement:
     """Bring a message's item and time together.
 
     Args:
         message: either form.
         stored: for a patch, the item as the STAC API has it; None where it has none.
-        received_at: when the broker took the message, for one that does not say when it is from.
+        received_at: when the broker took the message; its stamp has the earlier time of this and
+            the one that it says itself.
+        unit: the key of the message's outcome, for the order of messages of one time.
 
     Returns:
         The announcement.
@@ -45,9 +52,10 @@ def announce(
             it to (`item_not_found`, `stac_refused`).
     """
     at = message.metadata.time or received_at
+    stamp = stamp_of(message.metadata.time, received_at, unit=unit)
     if isinstance(message, FullItemMessage):
         full = message.data.payload
-        return Announcement(full.item, full.collection_id, at)
+        return Announcement(full.item, full.collection_id, at, stamp)
     patch = message.data.payload
     if stored is None:
         raise PermanentError(
@@ -55,4 +63,5 @@ def announce(
             f"the STAC API has no item {patch.item_id} in {patch.collection_id}: "
             "send the whole item",
         )
-    return Announcement(patch_item(message, stored), patch.collection_id, at, patched=True)
+    item = patch_item(message, stored)
+    return Announcement(item, patch.collection_id, at, stamp, patched=True)

@@ -207,6 +207,34 @@ class HandleCalls:
             return tries > 1
         return True
 
+    def delete_values(self, handle: str, indexes: Sequence[int]) -> bool:
+        """Delete the values at some indexes, all of them or none.
+
+        Returns:
+            False where this request deleted nothing, because the handle or one of the values does
+            not stand.
+        """
+        tries = 0
+
+        def count() -> None:
+            nonlocal tries
+            tries += 1
+
+        try:
+            self._send(
+                "DELETE",
+                handle,
+                params={"index": [str(index) for index in indexes]},
+                headers=self._login,
+                hand_back=_ABSENT,
+                on_try=count,
+                accept=lambda response: _check_done(response, handle),
+            )
+        except HttpStatusError:
+            # An earlier try may have deleted them.
+            return tries > 1
+        return True
+
     def try_login(self, handle: str) -> None:
         """Ask to delete a value of a handle that does not stand: that needs the login."""
         try:
@@ -283,7 +311,9 @@ class HandleCalls:
         response.read()
         document = _read_json(response.text)
         code = _response_code(document)
-        if (status == 404 and code != _NO_HANDLE) or (status == 409 and code is None):
+        if status == 400 and code == _NO_VALUES:
+            status = 404  # what was to be deleted does not stand
+        elif (status == 404 and code != _NO_HANDLE) or (status == 409 and code is None):
             # Perhaps of a gateway whose server is away; "no such handle" is what it does not say.
             raise CorruptAnswerError(f"the answer {status} is not that of a Handle server")
         # Read before it is searched: JSON may spell what it says in another way.

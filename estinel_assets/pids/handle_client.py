@@ -1,14 +1,16 @@
 """A Handle service over its REST interface, and one for dry runs that writes lines to files.
 
 `HandleClient` creates with `overwrite=false`, which is one request for a handle that is new and
-changes nothing where one stands. Where one stands, it reads, writes the values that differ, and
-reads again until nothing differs. So a write whose answer was lost is found by reading, and two
-writers at the same time do not leave a mixture unseen.
+changes nothing where one stands. Where one stands, it reads, writes the values that differ, deletes
+those that are left over, and reads again until nothing differs or a later announcement stands. So a
+write whose answer was lost is found by reading, and two writers at the same time do not leave a
+mixture unseen. The interface has no condition on what stands: that no older announcement is written
+over a newer one at the very same time is up to those who hand out the work.
 """
 
 import json
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -18,12 +20,15 @@ from estinel_assets.clock import utc_now
 from estinel_assets.errors import BadInputError, PermanentError, RetryableError
 from estinel_assets.pids.handle_calls import HandleCalls, HandleLogin, Owner
 from estinel_assets.pids.handle_values import (
+    Change,
     admin_index,
+    change_of,
     check_handle,
-    check_values,
-    differing,
+    check_record,
+    stamped,
 )
-from estinel_assets.pids.ports import HandleFault, HandleRecord, HandleValue, Registered
+from estinel_assets.pids.ports import HandleFault, HandleRecord, Registered
+from estinel_assets.pids.stamps import Stamp
 from estinel_assets.transport import RetryPolicy
 
 __all__ = ["DryHandles", "HandleClient", "HandleLogin"]
@@ -89,18 +94,17 @@ class HandleClient:
         check_handle(handle)
         return self._calls.read(handle)
 
-    def register(self, handle: str, values: Sequence[HandleValue]) -> Registered:
+    def register(self, record: HandleRecord, stamp: Stamp) -> Registered:
         """See `HandleService.register`.
 
         A handle counts as created, too, when a try to create it had no answer and the handle
         stands just as it was to be.
         """
-        check_handle(handle)
-        check_values(handle, values)
-        with self._turns.of(handle.lower()):
-            if self._read_first and (standing := self._calls.read(handle)) is not None:
-                return self._update(handle, values, standing)
-            return self._create(handle, values)
+        check_record(record)
+        with self._turns.of(record.handle.lower()):
+            if self._read_first and (standing := self._calls.read(record.handle)) is not None:
+                return self._update(record, stamp, standing)
+            return self._create(record, stamp)
 
     def probe(self) -> None:
         """See `HandleService.probe`.
@@ -116,55 +120,77 @@ class HandleClient:
         """Close the connections."""
         self._calls.close()
 
-    def _create(self, handle: str, values: Sequence[HandleValue]) -> Registered:
-        prefix = handle.partition("/")[0]
+    def _create(self, record: HandleRecord, stamp: Stamp) -> Registered:
+        values = stamped(record, stamp)
+        prefix = record.handle.partition("/")[0]
         owner = self._owner or Owner(_PREFIX_KEY_INDEX, f"0.NA/{prefix}")
         try:
-            creation = self._calls.create(handle, values, owner, admin_index(values))
+            creation = self._calls.create(record.handle, values, owner, admin_index(values))
         except RetryableError as lost:
-            self._confirm(handle, values, lost)
-            return Registered.CREATED
+            return self._confirmed(record, stamp, lost, Registered.CREATED)
         if creation.done:
             return Registered.CREATED
-        done = self._update(handle, values, self._calls.read(handle))
+        done = self._update(record, stamp, self._calls.read(record.handle))
         ours = creation.unanswered and done is Registered.UNCHANGED
         return Registered.CREATED if ours else done
 
     def _update(
-        self, handle: str, values: Sequence[HandleValue], standing: HandleRecord | None
+        self, record: HandleRecord, stamp: Stamp, standing: HandleRecord | None
     ) -> Registered:
         done = Registered.UNCHANGED
         for _ in range(_ROUNDS):
             if standing is None:
                 break
-            missing = differing(standing.values, values)
-            if not missing:
+            change = change_of(standing.values, record, stamp)
+            if change is None:
+                return Registered.SUPERSEDED
+            if not change:
                 return done
-            # What only adds may take no other's place, should one have come since.
-            taken = {value.index for value in standing.values}
-            changes = any(value.index in taken for value in missing)
             try:
-                written = self._calls.put_values(handle, missing, overwrite=changes)
+                if self._apply(change, standing):
+                    done = Registered.UPDATED
             except RetryableError as lost:
-                self._confirm(handle, values, lost)
-                return Registered.UPDATED
-            if written:
-                done = Registered.UPDATED
-            standing = self._calls.read(handle)
+                return self._confirmed(record, stamp, lost, Registered.UPDATED)
+            standing = self._calls.read(record.handle)
         raise RetryableError(
             HandleFault.CONFLICT,
-            f"{handle} is changed by others while it is registered: register it again, from one "
-            "place at a time",
+            f"{record.handle} is changed by others while it is registered: register it again, "
+            "from one place at a time",
         )
 
-    def _confirm(self, handle: str, values: Sequence[HandleValue], lost: RetryableError) -> None:
-        """Raise a lost write's error unless the write was done."""
+    def _apply(self, change: Change, standing: HandleRecord) -> bool:
+        """Write, then delete; returns whether anything was done.
+
+        In this order, so that what is interrupted has its stamp, and only something newer or the
+        same again can follow.
+        """
+        if change.written:
+            # What only adds may take no other's place, should one have come since.
+            taken = {value.index for value in standing.values}
+            changes = any(value.index in taken for value in change.written)
+            if not self._calls.put_values(standing.handle, change.written, overwrite=changes):
+                return False  # what is to be deleted may not stand as it was read either
+        if not change.deleted:
+            return True
+        deleted = self._calls.delete_values(standing.handle, change.deleted)
+        return deleted or bool(change.written)
+
+    def _confirmed(
+        self, record: HandleRecord, stamp: Stamp, lost: RetryableError, done: Registered
+    ) -> Registered:
+        """Find out whether a write without an answer was done; raise its error unless it was."""
         try:
-            standing = self._calls.read(handle)
+            standing = self._calls.read(record.handle)
         except (RetryableError, PermanentError):
             raise lost from None
-        if standing is None or differing(standing.values, values):
+        if standing is None:
             raise lost
+        change = change_of(standing.values, record, stamp)
+        if change is None:
+            return Registered.SUPERSEDED
+        if change:
+            raise lost
+        return done
 
 
 class DryHandles:
@@ -191,24 +217,24 @@ class DryHandles:
         check_handle(handle)
         return None
 
-    def register(self, handle: str, values: Sequence[HandleValue]) -> Registered:
+    def register(self, record: HandleRecord, stamp: Stamp) -> Registered:
         """Write a line.
 
         Returns:
             That it would be created.
 
         Raises:
-            BadInputError: as `HandleService.register`, or the file cannot be written.
+            PermanentError: this is no record that could be registered (`invalid_item`).
+            BadInputError: the file cannot be written.
         """
-        check_handle(handle)
-        check_values(handle, values)
+        check_record(record)
         by_type: dict[str, str] = {}
-        for value in sorted(values, key=lambda value: value.index):
+        for value in sorted(stamped(record, stamp), key=lambda value: value.index):
             by_type.setdefault(value.type, value.data)
         with self._lock:
             now = self._now()
             line = {
-                "handle": handle,
+                "handle": record.handle,
                 "URL": by_type.pop("URL", None),
                 "data": by_type,
                 "timestamp": now.isoformat(),

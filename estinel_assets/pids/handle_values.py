@@ -1,16 +1,42 @@
-"""What of a record has to be written, and what may be written at all; pure."""
+"""What of a record has to be written or deleted, and what may be written at all; pure."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import count
 
-from estinel_assets.errors import BadInputError
-from estinel_assets.pids.ports import ADMIN_TYPE, HandleValue
+from estinel_assets.errors import BadInputError, PermanentError
+from estinel_assets.pids.ports import (
+    ADMIN_TYPE,
+    STAMP_INDEX,
+    STAMP_TYPE,
+    HandleFault,
+    HandleRecord,
+    HandleValue,
+)
+from estinel_assets.pids.stamps import Stamp
 
 _FIRST_FREE = 2
 """Index 1 is for the URL by custom."""
-_FOR_ADMINS = range(100, 200)
-"""Indexes of values that say who may change the handle, by custom."""
+_RESERVED = range(STAMP_INDEX, 200)
+"""Indexes of the stamp and, by custom, of values that say who may change the handle."""
+_FIRST_FOR_ADMINS = 100
 _LAST_INDEX = 2**31 - 1
+_LONGEST_HANDLE = 1024
+_ADAPTERS_OWN = {ADMIN_TYPE: "the owner goes to the client", STAMP_TYPE: "the stamp goes with it"}
+"""Types of values that only adapters write, and what a caller does in their place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What has to be done to a record; false where nothing has."""
+
+    written: tuple[HandleValue, ...] = ()
+    """At the indexes at which they are to stand."""
+    deleted: tuple[int, ...] = ()
+    """Indexes, sorted."""
+
+    def __bool__(self) -> bool:
+        return bool(self.written or self.deleted)
 
 
 def check_handle(handle: str) -> None:
@@ -23,6 +49,7 @@ def check_handle(handle: str) -> None:
     if (
         not prefix
         or not suffix
+        or len(handle) > _LONGEST_HANDLE
         or not handle.isprintable()
         or " " in handle
         or not {".", ".."}.isdisjoint(handle.split("/"))
@@ -30,47 +57,87 @@ def check_handle(handle: str) -> None:
     ):
         raise BadInputError(
             f"{handle[:200]!r} is no handle: it must be a prefix, a slash and a suffix, as in "
-            "21.T11148/1a2b, without spaces and without hdl: in front"
+            f"21.T11148/1a2b, of at most {_LONGEST_HANDLE} characters, without spaces and without "
+            "hdl: in front"
         )
 
 
-def check_values(handle: str, values: Sequence[HandleValue]) -> None:
-    """Refuse values that cannot stand in one record; all problems are in one message.
+def check_record(record: HandleRecord) -> None:
+    """Refuse what cannot be registered; all problems are in one message.
 
     Raises:
-        BadInputError: some cannot.
+        PermanentError: it cannot (`invalid_item`).
     """
-    problems = [] if values else ["there are none"]
+    try:
+        check_handle(record.handle)
+    except BadInputError as error:
+        raise PermanentError(HandleFault.INVALID, str(error)) from None
+    problems = [] if record.values else ["it has no values"]
     seen: set[int] = set()
-    for value in values:
+    for value in record.values:
         if not 1 <= value.index <= _LAST_INDEX:
-            problems.append(f"{value.type}: {value.index} is no index")
+            problems.append(f"{value.type!r}: {value.index} is no index")
         if value.index in seen:
-            problems.append(f"{value.type}: another value has the index {value.index}")
+            problems.append(f"{value.type!r}: another value has the index {value.index}")
         if not value.type:
             problems.append(f"the value at index {value.index} has no type")
         if not _is_unicode(value.type + value.data):
             problems.append(f"the value at index {value.index} is no Unicode text")
-        if value.type == ADMIN_TYPE:
-            problems.append(f"{ADMIN_TYPE} is not for callers: give the owner to the client")
         seen.add(value.index)
+    kinds = record.owned.union(value.type for value in record.values)
+    problems += [
+        f"{kind} is not for callers: {_ADAPTERS_OWN[kind]}"
+        for kind in _ADAPTERS_OWN
+        if kind in kinds
+    ]
     if problems:
-        raise BadInputError(f"the values of {handle} cannot be registered: {'; '.join(problems)}")
+        raise PermanentError(
+            HandleFault.INVALID, f"{record.handle} cannot be registered: {'; '.join(problems)}"
+        )
 
 
-def differing(
-    standing: Sequence[HandleValue], wanted: Sequence[HandleValue]
-) -> tuple[HandleValue, ...]:
-    """What has to be written so that a record has the wanted values.
+def stamped(record: HandleRecord, stamp: Stamp) -> tuple[HandleValue, ...]:
+    """All values that a record is to have but for that of its administrator."""
+    taken = {value.index for value in record.values}
+    index = next(index for index in count(STAMP_INDEX) if index not in taken)
+    return *record.values, HandleValue(index, STAMP_TYPE, stamp.text())
+
+
+def change_of(standing: Sequence[HandleValue], record: HandleRecord, stamp: Stamp) -> Change | None:
+    """What has to be done so that a record is as announced.
+
+    Args:
+        standing: the values that stand.
+        record: as it is to be.
+        stamp: of the announcement.
+
+    Returns:
+        The change, an empty one where nothing is missing; None where what stands was announced
+        later and stays. A standing stamp that cannot be read counts as older than all.
+    """
+    read = (Stamp.parse(value.data) for value in standing if value.type == STAMP_TYPE)
+    if any(other is not None and other > stamp for other in read):
+        return None
+    return compare(standing, stamped(record, stamp), record.owned | {STAMP_TYPE})
+
+
+def compare(
+    standing: Sequence[HandleValue],
+    wanted: Sequence[HandleValue],
+    owned: frozenset[str] = frozenset(),
+) -> Change:
+    """What has to be written and deleted so that a record has the wanted values.
 
     Args:
         standing: the record's values.
         wanted: at different indexes.
+        owned: types of which nothing else may stand.
 
     Returns:
-        Values at the indexes at which they are to be written: at that of a standing value of
-        their type, else at their own, else, where a value of another type has that, at a free
-        one. Nothing where the record has them all; of several of one type, in any order.
+        Values to write, at the index of a standing value of their type, else at their own, else,
+        where a value of another type has that, at a free one; of several of one type, in any
+        order. To delete, the indexes of what stands of the owned types and is none of the wanted.
+        Nothing where the record is as it is to be.
     """
     taken = {value.index: value for value in standing}
     places: dict[int, int] = {}  # of the wanted values, by their own indexes
@@ -89,13 +156,16 @@ def differing(
         if value.index not in places:
             places[value.index] = next(free) if value.index in taken else value.index
     placed = [HandleValue(places[value.index], value.type, value.data) for value in wanted]
-    return tuple(value for value in placed if taken.get(value.index) != value)
+    return Change(
+        tuple(value for value in placed if taken.get(value.index) != value),
+        tuple(sorted(index for index, value in left.items() if value.type in owned)),
+    )
 
 
 def admin_index(values: Sequence[HandleValue]) -> int:
     """An index for the value that says who may change the handle."""
     taken = {value.index for value in values}
-    return next(index for index in count(_FOR_ADMINS.start) if index not in taken)
+    return next(index for index in count(_FIRST_FOR_ADMINS) if index not in taken)
 
 
 def _is_unicode(text: str) -> bool:
@@ -123,4 +193,4 @@ def _is_of_the_type(one: HandleValue, other: HandleValue) -> bool:
 
 
 def _free_indexes(taken: set[int]) -> Iterator[int]:
-    return (i for i in count(_FIRST_FREE) if i not in taken and i not in _FOR_ADMINS)
+    return (i for i in count(_FIRST_FREE) if i not in taken and i not in _RESERVED)

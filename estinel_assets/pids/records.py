@@ -1,7 +1,8 @@
 """Handle records of datasets and files, ready to be registered.
 
 A type always has the same index, so that a field that comes or goes leaves the others where they
-are. Lists and mappings are JSON, all else is text; what is empty is left out.
+are. Lists and mappings are JSON, all else is text; what is empty is left out. When a record was
+announced is no field of it: the Handle service writes that (`ANNOUNCED_AT`).
 """
 
 import json
@@ -10,12 +11,12 @@ from datetime import datetime
 from itertools import islice
 from typing import Any
 
-from estinel_assets.pids.ports import HandleRecord, HandleValue
+from estinel_assets.pids.ports import STAMP_INDEX, HandleRecord, HandleValue
 
 URL = "URL"
 URL_INDEX = 1
-_ADMIN_INDEXES = range(100, 200)
-"""Where a handle's administrators stand."""
+_RESERVED = range(STAMP_INDEX, 200)
+"""Where stamp and administrators of a handle stand."""
 _FIRST_INDEX = 2
 
 DATASET_TYPES = (
@@ -61,7 +62,7 @@ def make_record(handle: str, types: Sequence[str], fields: Mapping[str, object])
         fields: text, numbers, times, lists and mappings by type; empty ones are left out.
 
     Returns:
-        The record; its values are in the order of their indexes.
+        The record, which owns all of the types; its values are in the order of their indexes.
 
     Raises:
         ValueError: a field's type is not among the types, or a type is there twice.
@@ -80,6 +81,7 @@ def make_record(handle: str, types: Sequence[str], fields: Mapping[str, object])
             for kind, value in kept
             if not is_empty(value)
         ),
+        frozenset(types),
     )
 
 
@@ -102,11 +104,10 @@ def _indexes(types: Sequence[str]) -> dict[str, int]:
     if len(set(types)) != len(types):
         raise ValueError(f"a type stands twice in {', '.join(types)}")
     others = [kind for kind in types if kind != URL]
-    past_admins = _ADMIN_INDEXES.stop
     free = (
         index
-        for index in range(_FIRST_INDEX, past_admins + len(types))
-        if index not in _ADMIN_INDEXES
+        for index in range(_FIRST_INDEX, _RESERVED.stop + len(types))
+        if index not in _RESERVED
     )
     return {URL: URL_INDEX, **dict(zip(others, islice(free, len(others)), strict=True))}
 

@@ -13,14 +13,17 @@ import pytest
 from estinel_assets.demo.handle_app import LocalHandleApp
 from estinel_assets.errors import BadInputError, PermanentError, RetryableError
 from estinel_assets.pids.handle_client import HandleClient, HandleLogin
-from estinel_assets.pids.ports import ADMIN_TYPE, HandleValue, Registered
+from estinel_assets.pids.ports import ADMIN_TYPE, STAMP_INDEX, STAMP_TYPE, HandleValue, Registered
 from tests.support.asgi import serve_asgi
 from tests.support.handles import (
+    LATER,
     LOGIN,
     PASSWORD,
+    STAMP,
     USER,
     handle_app,
     handle_client,
+    register,
     texts_of,
     values_of,
 )
@@ -31,6 +34,8 @@ from tests.support.web_server import free_port
 RACERS = 20
 URL = values_of(URL="https://h/1", SIZE="1")
 CHANGED = values_of(URL="https://h/1", SIZE="2")
+FULL = values_of(URL="https://h/1", SIZE="1", NOTE="n", COPIES="c")
+OWNED = ["URL", "SIZE", "NOTE", "COPIES"]
 
 
 @pytest.fixture(scope="module")
@@ -87,15 +92,15 @@ def spoil_puts(fault: Fault, *, first: int | None = None) -> Callable[[Passed], 
 
 def test_what_is_asked(proxy: FaultProxy, client: HandleClient, handle: str) -> None:
     path = f"/api/handles/{handle}"
-    assert client.register(handle, URL) is Registered.CREATED
+    assert register(client, handle, URL) is Registered.CREATED
     assert [f"{one.method} {one.target}" for one in proxy.requests] == [
         f"PUT {path}?overwrite=false"
     ]
     proxy.spoil(None)
-    assert client.register(handle, URL) is Registered.UNCHANGED
+    assert register(client, handle, URL) is Registered.UNCHANGED
     assert [one.method for one in proxy.requests] == ["PUT", "GET"]
     proxy.spoil(None)
-    assert client.register(handle, CHANGED) is Registered.UPDATED
+    assert register(client, handle, CHANGED) is Registered.UPDATED
     assert [f"{one.method} {one.target}" for one in proxy.requests] == [
         f"PUT {path}?overwrite=false",
         f"GET {path}?auth=true",
@@ -103,8 +108,24 @@ def test_what_is_asked(proxy: FaultProxy, client: HandleClient, handle: str) -> 
         f"GET {path}?auth=true",
     ]
     proxy.spoil(None)
+    assert register(client, handle, FULL) is Registered.UPDATED
+    less = URL[:1]
+    proxy.spoil(None)
+    assert register(client, handle, less, owned=OWNED, stamp=LATER) is Registered.UPDATED
+    assert [f"{one.method} {one.target}" for one in proxy.requests] == [
+        f"PUT {path}?overwrite=false",
+        f"GET {path}?auth=true",
+        f"PUT {path}?index=99&overwrite=true",
+        f"DELETE {path}?index=2&index=3&index=4",
+        f"GET {path}?auth=true",
+    ]
+    proxy.spoil(None)
+    assert register(client, handle, CHANGED) is Registered.SUPERSEDED
+    assert [one.method for one in proxy.requests] == ["PUT", "GET"]
+    assert register(client, handle, CHANGED, stamp=LATER) is Registered.UPDATED
+    proxy.spoil(None)
     careful = handle_client(proxy.url, read_first=True)
-    assert careful.register(handle, CHANGED) is Registered.UNCHANGED
+    assert register(careful, handle, CHANGED, stamp=LATER) is Registered.UNCHANGED
     assert [one.method for one in proxy.requests] == ["GET"]
     careful.close()
 
@@ -120,7 +141,7 @@ def test_the_owner(
     app: LocalHandleApp, url: str, handle: str, owner: str | None, told: dict[str, Any]
 ) -> None:
     client = handle_client(url, owner=owner)
-    client.register(handle, URL)
+    register(client, handle, URL)
     client.close()
     admins = [one for one in app.records()[handle] if one["type"] == ADMIN_TYPE]
     assert [one["data"]["value"] for one in admins] == [{**told, "permissions": "011111110011"}]
@@ -137,10 +158,10 @@ def test_a_fault_goes_by(
     proxy: FaultProxy, client: HandleClient, handle: str, fault: Fault
 ) -> None:
     proxy.spoil(spoil_puts(fault, first=1))
-    assert client.register(handle, URL) is Registered.CREATED
+    assert register(client, handle, URL) is Registered.CREATED
     assert len(proxy.spoilt) == 1
     proxy.spoil(lambda request: fault if request.number == 3 else None)
-    assert client.register(handle, CHANGED) is Registered.UPDATED
+    assert register(client, handle, CHANGED) is Registered.UPDATED
     assert [one.method for one in proxy.spoilt] == ["PUT"]
     assert texts_of(client.read(handle)) == {"URL": "https://h/1", "SIZE": "2"}
 
@@ -149,9 +170,9 @@ def test_a_fault_goes_by(
 def test_an_update_whose_answer_is_lost_counts_as_one(
     proxy: FaultProxy, client: HandleClient, handle: str, values: list[HandleValue]
 ) -> None:
-    client.register(handle, URL)
+    register(client, handle, URL)
     proxy.spoil(lambda request: Fault(lost=True) if request.number == 3 else None)
-    assert client.register(handle, values) is Registered.UPDATED
+    assert register(client, handle, values) is Registered.UPDATED
     assert [one.method for one in proxy.requests] == ["PUT", "GET", "PUT", "PUT", "GET"]
     assert texts_of(client.read(handle)) == {one.type: one.data for one in values}
 
@@ -160,7 +181,7 @@ def test_no_answer_ever_arrives_and_reading_finds_out(
     proxy: FaultProxy, client: HandleClient, handle: str
 ) -> None:
     proxy.spoil(spoil_puts(Fault(lost=True)))
-    assert client.register(handle, URL) is Registered.CREATED
+    assert register(client, handle, URL) is Registered.CREATED
     assert len(proxy.spoilt) == 4
     lost_updates: list[Passed] = []
 
@@ -171,7 +192,7 @@ def test_no_answer_ever_arrives_and_reading_finds_out(
         return None
 
     proxy.spoil(choose)
-    assert client.register(handle, CHANGED) is Registered.UPDATED
+    assert register(client, handle, CHANGED) is Registered.UPDATED
     assert len(lost_updates) == 4
     assert texts_of(client.read(handle)) == {"URL": "https://h/1", "SIZE": "2"}
 
@@ -181,24 +202,24 @@ def test_a_write_that_was_not_done_is_an_error(
 ) -> None:
     proxy.spoil(spoil_puts(Fault(status=500)))
     with pytest.raises(RetryableError, match="after 4 tries: the server answered 500") as caught:
-        client.register(handle, URL)
+        register(client, handle, URL)
     assert caught.value.reason == "handle_unavailable"
     assert handle not in app.records()
     proxy.spoil(lambda _: Fault(reset=True))
     with pytest.raises(RetryableError) as caught:
-        client.register(handle, URL)
+        register(client, handle, URL)
     assert caught.value.reason == "handle_unavailable"
     proxy.spoil(None)
-    client.register(handle, URL)
+    register(client, handle, URL)
     proxy.spoil(lambda request: Fault(reset=True) if "index=" in request.target else None)
     with pytest.raises(RetryableError):
-        client.register(handle, CHANGED)
+        register(client, handle, CHANGED)
     assert texts_of(client.read(handle)) == {"URL": "https://h/1", "SIZE": "1"}
 
 
 def test_nobody_listens(handle: str) -> None:
     client = handle_client(f"http://127.0.0.1:{free_port()}")
-    for ask in (lambda: client.register(handle, URL), client.probe):
+    for ask in (lambda: register(client, handle, URL), client.probe):
         with pytest.raises(RetryableError) as caught:
             ask()
         assert caught.value.reason == "handle_unavailable"
@@ -208,10 +229,10 @@ def test_nobody_listens(handle: str) -> None:
 def test_slow_answers(proxy: FaultProxy, handle: str) -> None:
     client = handle_client(proxy.url, timeout_s=0.1, attempts=2)
     proxy.spoil(spoil_puts(Fault(delay_s=0.3), first=1))
-    assert client.register(handle, URL) is Registered.CREATED
+    assert register(client, handle, URL) is Registered.CREATED
     proxy.spoil(lambda _: Fault(delay_s=0.3))
     with pytest.raises(RetryableError, match="no answer within") as caught:
-        client.register(handle, CHANGED)
+        register(client, handle, CHANGED)
     assert caught.value.reason == "handle_unavailable"
     client.close()
 
@@ -247,7 +268,7 @@ def test_many_faults_and_many_threads(app: LocalHandleApp, proxy: FaultProxy) ->
     proxy.spoil(every(3, Fault(lost=True), Fault(status=503), Fault(reset=True), Fault(cut=True)))
 
     def run(number: int) -> None:
-        client.register(names[number % len(names)], URL if number < 50 else CHANGED)
+        register(client, names[number % len(names)], URL if number < 50 else CHANGED)
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(run, range(50)))
@@ -258,8 +279,8 @@ def test_many_faults_and_many_threads(app: LocalHandleApp, proxy: FaultProxy) ->
     for name in names:
         kinds = {one["type"]: one["data"]["value"] for one in records[name]}
         assert kinds.pop(ADMIN_TYPE)["handle"] == "0.NA/21.TEST"
-        assert kinds == {"URL": "https://h/1", "SIZE": "2"}
-        assert len(records[name]) == 3
+        assert kinds == {"URL": "https://h/1", "SIZE": "2", STAMP_TYPE: STAMP.text()}
+        assert len(records[name]) == 4
 
 
 def test_racing_clients_with_faults_leave_one_record(
@@ -271,7 +292,7 @@ def test_racing_clients_with_faults_leave_one_record(
 
     def run(client: HandleClient) -> Registered:
         start.wait(30)
-        return client.register(handle, URL)
+        return register(client, handle, URL)
 
     with ThreadPoolExecutor(RACERS) as pool:
         done = list(pool.map(run, clients))
@@ -282,11 +303,32 @@ def test_racing_clients_with_faults_leave_one_record(
     assert [(one["index"], one["type"]) for one in app.records()[handle]] == [
         (1, "URL"),
         (2, "SIZE"),
+        (STAMP_INDEX, STAMP_TYPE),
         (100, ADMIN_TYPE),
     ]
 
 
 # Others write, too.
+
+
+def test_a_newer_announcement_stands_where_an_answer_was_lost(
+    url: str, proxy: FaultProxy, client: HandleClient, handle: str
+) -> None:
+    register(client, handle, URL)
+    other = handle_client(url)
+
+    def interfere(request: Passed) -> Fault | None:
+        if request.number < 3:
+            return None
+        if request.number == 3:
+            register(other, handle, FULL, stamp=LATER)
+        return Fault(reset=True) if request.method == "PUT" else None
+
+    proxy.spoil(interfere)
+    assert register(client, handle, CHANGED) is Registered.SUPERSEDED
+    assert [one.method for one in proxy.spoilt] == ["PUT"] * 4
+    assert texts_of(client.read(handle)) == {one.type: one.data for one in FULL}
+    other.close()
 
 
 def _other_writer(request: Request, *, stands: bool) -> Answer:
@@ -307,7 +349,7 @@ def test_a_handle_that_others_change_all_the_time(handle: str, stands: bool) -> 
     with Server(lambda request: _other_writer(request, stands=stands)) as server:
         client = handle_client(server.url)
         with pytest.raises(RetryableError, match="changed by others") as caught:
-            client.register(handle, URL)
+            register(client, handle, URL)
         assert caught.value.reason == "conflict"
         assert len(server.requests) < 20
         client.close()
@@ -322,7 +364,7 @@ def test_a_handle_that_others_change_all_the_time(handle: str, stands: bool) -> 
 )
 def test_a_refused_login(url: str, handle: str, login: HandleLogin, code: int) -> None:
     client = handle_client(url, login=login)
-    for ask in (lambda: client.register(handle, URL), client.probe):
+    for ask in (lambda: register(client, handle, URL), client.probe):
         with pytest.raises(PermanentError, match=f"403.*Handle code {code}") as caught:
             ask()
         assert caught.value.reason == "handle_refused"
@@ -334,14 +376,14 @@ def test_a_login_that_is_missing(url: str, handle: str) -> None:
     client = handle_client(url, login=None)
     client.probe()
     with pytest.raises(PermanentError, match="Authentication needed") as caught:
-        client.register(handle, URL)
+        register(client, handle, URL)
     assert caught.value.reason == "handle_refused"
     client.close()
 
 
 def test_a_prefix_that_does_not_live_there(url: str) -> None:
     client = handle_client(url, prefix="99.OTHER")
-    for ask in (lambda: client.register("99.OTHER/a", URL), client.probe):
+    for ask in (lambda: register(client, "99.OTHER/a", URL), client.probe):
         with pytest.raises(PermanentError, match="That prefix doesn't live here") as caught:
             ask()
         assert caught.value.reason == "handle_refused"
@@ -353,7 +395,7 @@ def test_a_redirect_is_told(handle: str) -> None:
     with ScriptedServer(moved) as server:
         client = handle_client(server.url)
         with pytest.raises(PermanentError, match="it redirects to https://elsewhere") as caught:
-            client.register(handle, URL)
+            register(client, handle, URL)
         assert "token" not in str(caught.value)
         client.close()
 
@@ -367,7 +409,7 @@ def test_the_login_is_nowhere_to_be_seen(
     def ask(root: str) -> None:
         client = handle_client(root, attempts=2)
         seen.append(repr(client))
-        for one in (lambda: client.register(handle, URL), client.probe):
+        for one in (lambda: register(client, handle, URL), client.probe):
             try:
                 one()
             except (RetryableError, PermanentError) as error:
@@ -410,7 +452,7 @@ def test_what_cannot_be_used(options: dict[str, Any], problem: str) -> None:
 
 def test_the_whole_address_of_the_interface_is_taken(url: str, handle: str) -> None:
     client = handle_client(f"{url}/api/handles/")
-    assert client.register(handle, URL) is Registered.CREATED
+    assert register(client, handle, URL) is Registered.CREATED
     client.close()
 
 
@@ -419,7 +461,7 @@ def test_requests_run_at_once_up_to_a_bound() -> None:
         client = handle_client(root, at_once=5)
         started = time.monotonic()
         with ThreadPoolExecutor(20) as pool:
-            list(pool.map(lambda n: client.register(f"21.TEST/{n}", URL), range(20)))
+            list(pool.map(lambda n: register(client, f"21.TEST/{n}", URL), range(20)))
         took_s = time.monotonic() - started
         client.close()
     # Four rounds of five; one by one it would be two seconds.

@@ -23,7 +23,15 @@ from estinel_assets.demo.handle_app import LocalHandleApp, ServerLogin
 from estinel_assets.demo.handle_server import main, running_handle_server
 from estinel_assets.pids.ports import Registered
 from tests.support.asgi import serve_asgi
-from tests.support.handles import PASSWORD, USER, handle_client, texts_of, values_of
+from tests.support.handles import (
+    PASSWORD,
+    STAMP,
+    USER,
+    handle_client,
+    register,
+    texts_of,
+    values_of,
+)
 
 LOGIN = ServerLogin(USER, PASSWORD)
 MADE_AT = datetime(2025, 3, 4, 5, 6, 7, tzinfo=UTC)
@@ -117,9 +125,12 @@ def test_pyhandle_and_our_client_read_each_other(
     pyhandle.register_handle(handle, "https://h", CHECKSUM="ab", HAS_PARTS=parts)
     theirs = pyhandle.retrieve_handle_record(handle)
     values = values_of(URL="https://h", HAS_PARTS=parts, CHECKSUM="ab")
-    assert client.register(handle, values) is Registered.UNCHANGED
+    assert register(client, handle, values) is Registered.UPDATED
+    theirs["ANNOUNCED_AT"] = STAMP.text()
+    assert pyhandle.retrieve_handle_record(handle) == theirs
+    assert register(client, handle, values) is Registered.UNCHANGED
     changed = values_of(URL="https://h", HAS_PARTS=parts, CHECKSUM="cd", FILE_SIZE="7")
-    assert client.register(handle, changed) is Registered.UPDATED
+    assert register(client, handle, changed) is Registered.UPDATED
     assert pyhandle.retrieve_handle_record(handle) == {
         **theirs,
         "CHECKSUM": "cd",
@@ -127,7 +138,7 @@ def test_pyhandle_and_our_client_read_each_other(
     }
 
     other = f"{handle}-other"
-    assert client.register(other, values) is Registered.CREATED
+    assert register(client, other, values) is Registered.CREATED
     assert pyhandle.retrieve_handle_record(other) == theirs
     pyhandle.modify_handle_value(other, CHECKSUM="ef")
     assert texts_of(client.read(other))["CHECKSUM"] == "ef"
@@ -202,8 +213,12 @@ def test_conditions_and_places(http: httpx.Client, app: LocalHandleApp, handle: 
     assert answered(http.put(handle, params={"index": "various"}, json=body)) == (201, 1)
     assert answered(http.put(handle, params={"index": "various"}, json=value(1, "y"))) == (200, 1)
     assert [one["data"]["value"] for one in app.records()[handle]] == ["y", "x", "x"]
-    assert answered(http.delete(handle, params={"index": ["2", "9"]})) == (200, 1)
+    # All or none.
+    assert answered(http.delete(handle, params={"index": ["2", "9"]})) == (400, 200)
+    assert [one["index"] for one in app.records()[handle]] == [1, 2, 3]
+    assert answered(http.delete(handle, params={"index": ["2", "3"]})) == (200, 1)
     assert answered(http.delete(handle, params={"index": "2"})) == (400, 200)
+    assert [one["index"] for one in app.records()[handle]] == [1]
     assert answered(http.delete(handle)) == (200, 1)
     assert answered(http.delete(handle)) == (404, 100)
 
@@ -261,7 +276,7 @@ def test_many_handles_from_many_threads(count: int) -> None:
         client = handle_client(root, login=None)
         with ThreadPoolExecutor(16) as pool:
             done = pool.map(
-                lambda number: client.register(f"21.TEST/{number}", values_of(URL=str(number))),
+                lambda number: register(client, f"21.TEST/{number}", values_of(URL=str(number))),
                 range(count),
             )
             assert set(done) == {Registered.CREATED}

@@ -1,10 +1,18 @@
 """A `HandleService` in memory, for tests of what is built on that port."""
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable
 
-from estinel_assets.pids.handle_values import admin_index, check_handle, check_values, differing
-from estinel_assets.pids.ports import ADMIN_TYPE, HandleRecord, HandleValue, Registered
+from estinel_assets.errors import RetryableError
+from estinel_assets.pids.handle_values import (
+    admin_index,
+    change_of,
+    check_handle,
+    check_record,
+    stamped,
+)
+from estinel_assets.pids.ports import ADMIN_TYPE, HandleFault, HandleRecord, HandleValue, Registered
+from estinel_assets.pids.stamps import Stamp
 
 
 class MemoryHandles:
@@ -15,6 +23,8 @@ class MemoryHandles:
         self._stored: dict[str, dict[int, HandleValue]] = {}
         self.registered: list[str] = []
         """Every handle that was registered, oldest first, repeated ones repeatedly."""
+        self.interrupted = False
+        """Set to end the next update that writes and deletes after it has written."""
 
     @property
     def handles(self) -> dict[str, HandleRecord]:
@@ -27,19 +37,31 @@ class MemoryHandles:
         with self._lock:
             return self._record(handle) if handle.lower() in self._stored else None
 
-    def register(self, handle: str, values: Sequence[HandleValue]) -> Registered:
-        check_handle(handle)
-        check_values(handle, values)
+    def register(self, record: HandleRecord, stamp: Stamp) -> Registered:
+        check_record(record)
         with self._lock:
-            self.registered.append(handle)
-            standing = self._stored.get(handle.lower())
+            self.registered.append(record.handle)
+            standing = self._stored.get(record.handle.lower())
             if standing is None:
+                values = stamped(record, stamp)
                 admin = HandleValue(admin_index(values), ADMIN_TYPE, "{}")
-                self._stored[handle.lower()] = {one.index: one for one in (*values, admin)}
+                self._stored[record.handle.lower()] = {one.index: one for one in (*values, admin)}
                 return Registered.CREATED
-            missing = differing(tuple(standing.values()), values)
-            standing.update({one.index: one for one in missing})
-            return Registered.UPDATED if missing else Registered.UNCHANGED
+            change = change_of(tuple(standing.values()), record, stamp)
+            if change is None:
+                return Registered.SUPERSEDED
+            standing.update({one.index: one for one in change.written})
+            if self.interrupted and change.written and change.deleted:
+                self.interrupted = False
+                raise RetryableError(HandleFault.UNAVAILABLE, "interrupted, as was asked for")
+            for index in change.deleted:
+                del standing[index]
+            return Registered.UPDATED if change else Registered.UNCHANGED
+
+    def put(self, handle: str, values: Iterable[HandleValue]) -> None:
+        """Let a handle have these values and no others, as another writer left them."""
+        with self._lock:
+            self._stored[handle.lower()] = {one.index: one for one in values}
 
     def probe(self) -> None:
         return

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from estinel_assets.pids.announcements import announce
-from estinel_assets.pids.handle_values import check_handle, check_values
+from estinel_assets.pids.handle_values import check_record
 from estinel_assets.pids.identifiers import ForeignPrefix
 from estinel_assets.pids.messages import parse_message
 from estinel_assets.pids.plugins import LookedUp, RecordMaker, RecordSet
@@ -104,8 +104,8 @@ def assert_sound(made: RecordSet) -> None:
     assert_links_closed(made)
     types = [FILE_TYPES] * (len(made.records) - 1) + [DATASET_TYPES]
     for record, known in zip(made.records, types, strict=True):
-        check_handle(record.handle)
-        check_values(record.handle, record.values)
+        check_record(record)
+        assert record.owned == frozenset(known)
         order = [
             value.type for value in make_record("1/x", known, dict.fromkeys(known, "x")).values
         ]

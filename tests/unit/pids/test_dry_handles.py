@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from estinel_assets.errors import BadInputError
+from estinel_assets.errors import BadInputError, PermanentError
 from estinel_assets.pids.handle_client import DryHandles
 from estinel_assets.pids.ports import HandleService, HandleValue, Registered
-from tests.support.handles import values_of
+from tests.support.handles import STAMP, register, values_of
 
 
 def days(*times: datetime) -> Iterator[datetime]:
@@ -29,26 +29,31 @@ def test_lines_by_date(tmp_path: Path) -> None:
     service.probe()
     assert not list(tmp_path.iterdir())
     values = [HandleValue(3, "A", "second"), HandleValue(1, "URL", "u"), HandleValue(2, "A", "é")]
-    assert service.register("21.TEST/1", values) is Registered.CREATED
+    assert register(service, "21.TEST/1", values) is Registered.CREATED
     assert service.read("21.TEST/1") is None
-    service.register("21.TEST/2", values_of(A="1"))
-    service.register("21.TEST/3", values_of(URL="v"))
+    register(service, "21.TEST/2", values_of(A="1"))
+    register(service, "21.TEST/3", values_of(URL="v"))
     service.close()
     service.close()
     assert lines_of(tmp_path / "handles" / "handles_2025-03-04.jsonl") == [
         {
             "handle": "21.TEST/1",
             "URL": "u",
-            "data": {"A": "é"},
+            "data": {"A": "é", "ANNOUNCED_AT": STAMP.text()},
             "timestamp": "2025-03-04T23:59:00+00:00",
         },
-        {"handle": "21.TEST/3", "URL": "v", "data": {}, "timestamp": "2025-03-04T23:59:00+00:00"},
+        {
+            "handle": "21.TEST/3",
+            "URL": "v",
+            "data": {"ANNOUNCED_AT": STAMP.text()},
+            "timestamp": "2025-03-04T23:59:00+00:00",
+        },
     ]
     assert lines_of(tmp_path / "handles" / "handles_2025-03-05.jsonl") == [
         {
             "handle": "21.TEST/2",
             "URL": None,
-            "data": {"A": "1"},
+            "data": {"A": "1", "ANNOUNCED_AT": STAMP.text()},
             "timestamp": "2025-03-05T00:00:00+00:00",
         }
     ]
@@ -59,7 +64,8 @@ def test_lines_of_many_threads_are_whole(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(
             pool.map(
-                lambda n: service.register(f"21.TEST/{n}", values_of(URL="x" * 20_000)), range(100)
+                lambda n: register(service, f"21.TEST/{n}", values_of(URL="x" * 20_000)),
+                range(100),
             )
         )
     service.close()
@@ -70,10 +76,10 @@ def test_lines_of_many_threads_are_whole(tmp_path: Path) -> None:
 
 def test_what_cannot_be_registered_is_refused_here_too(tmp_path: Path) -> None:
     service = DryHandles(tmp_path / "file")
-    with pytest.raises(BadInputError, match="is no handle"):
-        service.register("a", values_of(URL="u"))
-    with pytest.raises(BadInputError, match="there are none"):
-        service.register("a/b", [])
+    with pytest.raises(PermanentError, match="is no handle"):
+        register(service, "a", values_of(URL="u"))
+    with pytest.raises(PermanentError, match="it has no values"):
+        register(service, "a/b", [])
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(BadInputError, match="cannot take the lines of a dry run"):
-        service.register("a/b", values_of(URL="u"))
+        register(service, "a/b", values_of(URL="u"))

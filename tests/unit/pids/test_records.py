@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from estinel_assets.pids.handle_values import check_values
+from estinel_assets.pids.handle_values import check_record
 from estinel_assets.pids.ports import HandleValue
 from estinel_assets.pids.records import DATASET_TYPES, FILE_TYPES, make_record
 
@@ -48,13 +48,17 @@ def test_lists_and_mappings_are_json_and_empties_are_dropped() -> None:
     )
 
 
+def test_a_record_owns_the_types_that_are_empty_too() -> None:
+    assert make_record(HANDLE, FILE_TYPES, {"FILE_SIZE": 1}).owned == frozenset(FILE_TYPES)
+
+
 def test_a_number_is_text_and_zero_is_not_empty() -> None:
     record = make_record(HANDLE, FILE_TYPES, {"FILE_SIZE": 0})
 
     assert record.values == (HandleValue(8, "FILE_SIZE", "0"),)
 
 
-def test_the_indexes_of_the_administrators_stay_free() -> None:
+def test_the_indexes_of_stamp_and_administrators_stay_free() -> None:
     types = tuple(f"T{n}" for n in range(300))
 
     record = make_record(HANDLE, types, dict.fromkeys(types, "x"))
@@ -62,8 +66,8 @@ def test_the_indexes_of_the_administrators_stay_free() -> None:
     indexes = [value.index for value in record.values]
     assert len(set(indexes)) == 300
     assert indexes == sorted(indexes)
-    assert not set(indexes) & {1, *range(100, 200)}
-    check_values(HANDLE, record.values)
+    assert not set(indexes) & {1, *range(99, 200)}
+    check_record(record)
 
 
 @pytest.mark.parametrize(
