@@ -183,6 +183,19 @@ class PublishingSettings(_Group):
     """Objects in flight to an object store."""
 
 
+class PidSettings(_Group):
+    """The PID line. Everything else about it stands in the file that `config` names."""
+
+    config: Path | None = None
+    """TOML file with the tables and keys of piddiplatsch; relative to the working folder."""
+    handle_username: SecretStr | None = None
+    """User of the Handle service, as in `300:21.TEST/USER`; goes before `handle.username`."""
+    handle_password: SecretStr | None = None
+    """Secret key of that user; goes before `handle.password`."""
+    kafka_password: SecretStr | None = None
+    """Password for Kafka; goes before `sasl.password` in the table `kafka`."""
+
+
 class EarthdataSettings(_Group):
     """Earthdata Login, asked for only by files that need it; else ~/.netrc is looked at."""
 
@@ -232,6 +245,7 @@ class Settings(BaseSettings):
     imagery: ImagerySettings = ImagerySettings()
     compatibility: CompatibilitySettings = CompatibilitySettings()
     publishing: PublishingSettings = PublishingSettings()
+    pids: PidSettings = PidSettings()
     earthdata: EarthdataSettings = EarthdataSettings()
     alert: AlertSettings = AlertSettings()
     log: LogSettings = LogSettings()

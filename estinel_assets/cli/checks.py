@@ -15,7 +15,14 @@ from pathlib import Path
 from typing import Final
 
 DISTRIBUTION: Final = "estinel-assets"
-PRODUCT_EXTRAS: Final = ("imagery", "compatibility", "publishing", "arrays", "serve")
+PRODUCT_EXTRAS: Final = (
+    "imagery",
+    "compatibility",
+    "pids",
+    "publishing",
+    "arrays",
+    "serve",
+)
 """Extras of the product that users install; the others are for its developers."""
 
 
