@@ -22,6 +22,7 @@ A message names the thing, the value and the remedy, and never a secret or a URL
 (`public_url` strips those).
 """
 
+import traceback
 from enum import StrEnum
 from urllib.parse import urlsplit, urlunsplit
 
@@ -106,6 +107,13 @@ class RetryableError(UnitError):
 
 class PermanentError(UnitError):
     """Another attempt with the same input would fail the same way."""
+
+
+def describe_bug(error: Exception) -> str:
+    """A bug of ours for people: what was raised, in which line, and what it says."""
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    where = f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}"
+    return f"{type(error).__name__} at {where}: {error}"
 
 
 def public_url(url: str) -> str:

@@ -1,10 +1,9 @@
 """Attempts: a planned day is taken to exactly one outcome, whatever happens to it."""
 
-import traceback
 from dataclasses import dataclass
 from typing import Any
 
-from estinel_assets.errors import LeaseError, StoreError, UnitError
+from estinel_assets.errors import LeaseError, StoreError, UnitError, describe_bug
 from estinel_assets.imagery.composites import DayInput
 from estinel_assets.imagery.day_images import ALL_PRODUCTS, DayEnd, DayMaker, Product
 from estinel_assets.imagery.plan import PlannedDay
@@ -88,7 +87,7 @@ class DayAttempts:
             outcome = ended(_failed(ImageryReason.WRITE_FAILED, standing), str(error))
         except Exception as error:
             log.exception("internal error", site=self.site.location, solar_day=solar_day)
-            outcome = ended(_failed(ImageryReason.INTERNAL_ERROR, standing), _describe(error))
+            outcome = ended(_failed(ImageryReason.INTERNAL_ERROR, standing), describe_bug(error))
         self.partition.put(outcome)
         log.info(
             "solar day ended",
@@ -127,8 +126,3 @@ def reason_of(error: UnitError) -> ImageryReason:
     known = {str(reason): reason for reason in ImageryReason}
     return known.get(error.reason, ImageryReason.INTERNAL_ERROR)
 
-
-def _describe(error: Exception) -> str:
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}"
-    return f"{type(error).__name__} at {where}: {error}"

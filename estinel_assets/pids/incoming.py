@@ -48,7 +48,7 @@ class IncomingMessage:
     @property
     def position(self) -> Position | None:
         """Where it stands in Kafka; None where that is not known."""
-        if len(self.unit) != 3:  # noqa: PLR2004 - topic, partition, offset
+        if len(self.unit) != 3:
             return None
         topic, partition, offset = self.unit
         return Position(TopicPartition(topic, int(partition)), int(offset))

@@ -1,0 +1,92 @@
+"""Working on messages once more that failed before, wherever they were kept."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from estinel_assets.outcomes.record import Outcome
+from estinel_assets.pids.batches import OutcomeBatches
+from estinel_assets.pids.incoming import IncomingMessage
+from estinel_assets.pids.jsonl_files import JsonlFiles
+from estinel_assets.pids.message_work import is_transient
+from estinel_assets.pids.ordered_pool import OrderedPool
+
+_AT_ONCE = 500
+"""Messages that are recorded together."""
+_WAIT_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class WorkingAgain:
+    """Works on messages that are not taken from Kafka, and records how they end."""
+
+    work: Callable[[IncomingMessage], Outcome]
+    record: Callable[[Sequence[Outcome]], None]
+    """Keeps outcomes."""
+    threads: int
+    """Messages in work at once."""
+    stop_on_skip: bool = True
+    """Stop where a service is down; else record the message as skipped, and go on."""
+
+    def run(self, messages: Iterable[IncomingMessage]) -> Iterator[list[Outcome]]:
+        """Work on messages; those with one key in their order.
+
+        Args:
+            messages: each with the number of its retries, this one included.
+
+        Yields:
+            Outcomes that are recorded. After one that says that a service is down, no further
+            message is begun, where that is to stop the work.
+
+        Raises:
+            StoreError: outcomes cannot be kept.
+            BadInputError: a folder cannot be written to.
+        """
+        rest = iter(messages)
+        with OrderedPool(self.work, threads=self.threads, name="pids") as pool:
+            while some := list(islice(rest, _AT_ONCE)):
+                for message in some:
+                    pool.submit(message, message.key or message.unit)
+                ended = self._ended(pool)
+                self.record(ended)
+                yield ended
+                if self.stop_on_skip and any(map(is_transient, ended)):
+                    return
+
+    def _ended(self, pool: OrderedPool[IncomingMessage, Outcome]) -> list[Outcome]:
+        """What comes of all that were given."""
+        outcomes: list[Outcome] = []
+        while pool.open:
+            for one in pool.take(_WAIT_S):
+                if one.error is not None:
+                    raise one.error
+                if one.result is not None:
+                    outcomes.append(self._judged(one.result, pool))
+        return outcomes
+
+    def _judged(self, outcome: Outcome, pool: OrderedPool[IncomingMessage, Outcome]) -> Outcome:
+        if not is_transient(outcome):
+            return outcome
+        if self.stop_on_skip:
+            pool.drop_waiting()
+            return outcome
+        return outcome.model_copy(update={"detail": {**outcome.detail, "skipped": True}})
+
+
+def record_again(
+    batches: OutcomeBatches, files: JsonlFiles, run_id: str, *, stop_on_skip: bool
+) -> Callable[[Sequence[Outcome]], None]:
+    """Keep outcomes in the ledger, and then in the files that are written from them.
+
+    Args:
+        batches: of the ledger.
+        files: of failures and skipped messages.
+        run_id: who does it.
+        stop_on_skip: a message whose service is down stays where it was kept; else it is skipped.
+    """
+
+    def record(outcomes: Sequence[Outcome]) -> None:
+        batches.add_retried(outcomes, run_id)
+        files.write(one for one in outcomes if not (stop_on_skip and is_transient(one)))
+
+    return record
