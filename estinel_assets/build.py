@@ -62,6 +62,19 @@ def _imagery() -> ProductLine:
     )
 
 
+def _pids() -> ProductLine:
+    from estinel_assets.pids import assets, checks, jobs, sensors
+
+    return ProductLine(
+        assets=assets.ASSETS,
+        checks=checks.CHECKS,
+        check_jobs=checks.CHECK_JOBS,
+        jobs=jobs.JOBS,
+        schedules=[*jobs.SCHEDULES, *checks.CHECK_SCHEDULES],
+        sensors=sensors.SENSORS,
+    )
+
+
 def _publishing() -> ProductLine:
     from estinel_assets.orchestration.outcome_io_manager import outcome_io_manager
     from estinel_assets.publishing import assets, checks, jobs, sensors
@@ -85,6 +98,7 @@ def _publishing() -> ProductLine:
 LINES: Mapping[str, Callable[[], ProductLine]] = {
     "compatibility": _compatibility,
     "imagery": _imagery,
+    "pids": _pids,
     "publishing": _publishing,
 }
 """Each has an extra of its name; without that, its part of the graph is left out."""

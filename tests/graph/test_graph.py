@@ -9,6 +9,7 @@ import pytest
 from estinel_assets.build import build_definitions
 from estinel_assets.compatibility.reasons import CompatibilityReason
 from estinel_assets.imagery.reasons import ImageryReason
+from estinel_assets.pids.reasons import PidReason
 from estinel_assets.publishing.reasons import PublishingReason
 from tests.support.real import ROOT
 
@@ -88,6 +89,9 @@ def test_the_graph_is_the_one_in_the_readme(graph):
         ("publications", "publication_failures"),
         ("updated_markers", "published_images"),
         ("publications", "publishing_by_reason"),
+        ("pid_messages", "pid_registrations"),
+        ("pid_registrations", "pid_statistics"),
+        ("pid_registrations", "pids_by_reason"),
     }
 
 
@@ -105,6 +109,10 @@ def test_jobs_and_sensors(repository):
         "recover_publications",
         "publishing_checks",
         "reprocess_publishing",
+        "register_pids",
+        "build_pid_statistics",
+        "pid_checks",
+        "reprocess_pids",
     }
     assert {sensor.name for sensor in repository.sensor_defs} >= {
         "sites_sensor",
@@ -113,6 +121,7 @@ def test_jobs_and_sensors(repository):
         "new_collections_sensor",
         "retry_collections_sensor",
         "inbox_sensor",
+        "pid_messages_sensor",
     }
     assert {schedule.name for schedule in repository.schedule_defs} >= {
         "daily_update",
@@ -122,6 +131,8 @@ def test_jobs_and_sensors(repository):
         "hourly_recovery",
         "daily_publication_failures",
         "daily_publishing_checks",
+        "daily_pid_statistics",
+        "hourly_pid_checks",
     }
 
 
@@ -164,6 +175,7 @@ def test_a_by_reason_asset_has_a_partition_for_each_reason(repository):
         ("imagery_by_reason", ImageryReason),
         ("compatibility_by_reason", CompatibilityReason),
         ("publishing_by_reason", PublishingReason),
+        ("pids_by_reason", PidReason),
     ):
         keys = repository.asset_graph.get(dg.AssetKey(name)).partitions_def.get_partition_keys()
         assert keys == [
@@ -177,6 +189,7 @@ def test_tables_run_on_their_own(repository):
         ("build_compatibility_table", "compatibility_table"),
         ("refresh_publication_requests", "publication_requests"),
         ("build_publication_failures", "publication_failures"),
+        ("build_pid_statistics", "pid_statistics"),
         ("build_web_catalog", "web_catalog"),
     ):
         selected = repository.get_job(job).asset_layer.selected_asset_keys

@@ -33,9 +33,10 @@ KINDS = ("assets", "jobs", "sensors", "schedules")
 CASES: dict[str, tuple[str, ...]] = {
     "everything": (),
     "without publishing": ("publishing",),
-    "only compatibility": ("imagery", "publishing"),
-    "only imagery": ("compatibility", "publishing"),
-    "only publishing": ("compatibility", "imagery"),
+    "only compatibility": ("imagery", "pids", "publishing"),
+    "only imagery": ("compatibility", "pids", "publishing"),
+    "only pids": ("compatibility", "imagery", "publishing"),
+    "only publishing": ("compatibility", "imagery", "pids"),
     "nothing": tuple(LINES),
 }
 """Which extras are not installed."""
@@ -89,7 +90,7 @@ def build_each(nowhere: Path) -> dict[str, Any]:
 def test_with_everything_all_are_there_and_no_reader_is_imported(built: dict[str, Any]) -> None:
     found = built["everything"]
 
-    assert found["groups"] == ["compatibility", "imagery", "publishing"]
+    assert found["groups"] == ["compatibility", "imagery", "pids", "publishing"]
     assert HEAVY.isdisjoint(found["imported"])
     assert {"httpx", "pebble", "multiformats"} <= set(found["imported"])
 
@@ -97,8 +98,8 @@ def test_with_everything_all_are_there_and_no_reader_is_imported(built: dict[str
 def test_without_its_own_packages_publishing_alone_is_left_out(built: dict[str, Any]) -> None:
     found = built["without publishing"]
 
-    assert found["groups"] == ["compatibility", "imagery"]
-    assert {"multiformats", "jsonschema_rs"}.isdisjoint(found["imported"])
+    assert found["groups"] == ["compatibility", "imagery", "pids"]
+    assert "jsonschema_rs" not in found["imported"]
     for kind in KINDS:
         gone = set(built["everything"][kind]) - set(found[kind])
         assert gone == set(built["only publishing"][kind]) - set(found[kind])
@@ -147,6 +148,33 @@ def test_compatibility_stands_alone(built: dict[str, Any]) -> None:
         "daily_compatibility_table",
     ]
     assert {"mmh3", "pystac", "rasterio", "multiformats"}.isdisjoint(found["imported"])
+    assert HEAVY.isdisjoint(found["imported"])
+
+
+def test_pids_stand_alone(built: dict[str, Any]) -> None:
+    found = built["only pids"]
+
+    assert found["groups"] == ["pids"]
+    assert found["assets"] == [
+        "pid_messages",
+        "pid_registrations",
+        "pid_statistics",
+        "pids_by_reason",
+    ]
+    assert found["jobs"] == [
+        "build_pid_statistics",
+        "pid_checks",
+        "register_pids",
+        "reprocess_pids",
+    ]
+    assert found["sensors"] == [
+        "alert_on_failed_check",
+        "alert_on_failed_run",
+        "pid_messages_sensor",
+    ]
+    assert found["schedules"] == ["daily_pid_statistics", "hourly_pid_checks"]
+    assert {"mmh3", "pebble", "pystac", "rasterio", "shapely"}.isdisjoint(found["imported"])
+    assert "prometheus_client" not in found["imported"], "only who asks for metrics needs it"
     assert HEAVY.isdisjoint(found["imported"])
 
 
