@@ -12,10 +12,12 @@ from estinel_assets.cli import (
     config,
     demo,
     demo_compatibility,  # noqa: F401 - adds its command to that of `demo`
+    demo_pids,  # noqa: F401 - likewise
     demo_publish,  # noqa: F401 - likewise
     doctor,
     markers,
     outcomes,
+    pids,
     publish,
     reprocess,
     sites,
@@ -82,6 +84,7 @@ app.add_typer(outcomes.app, name="outcomes")
 app.add_typer(compatibility.app, name="compatibility")
 app.add_typer(demo.app, name="demo")
 app.add_typer(markers.app, name="markers")
+app.add_typer(pids.app, name="pids")
 app.add_typer(publish.app, name="publish")
 app.add_typer(sites.app, name="sites")
 app.add_typer(stac.app, name="stac")

@@ -19,7 +19,7 @@ from estinel_assets.cli.session import JsonOption, Session, needs_extra
 from estinel_assets.errors import BadInputError, EstinelError
 
 app = typer.Typer(
-    help="An embedded world: made scenes, granules and job folders, a local STAC API and CMR."
+    help="An embedded world: made scenes, granules, job folders and messages, and local services."
 )
 
 STOP_TIMEOUT_S = 30.0
@@ -33,7 +33,7 @@ FolderOption = Annotated[
 
 @app.callback()
 def demo() -> None:
-    """An embedded world: made scenes, granules and job folders, a local STAC API and CMR."""
+    """An embedded world: made scenes, granules, job folders and messages, and local services."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,13 +7,13 @@ worked on again or is known. Working on one twice has no effect twice.
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
 from threading import Event
 
-from estinel_assets.errors import RetryableError
+from estinel_assets.errors import LeaseHeldError, RetryableError
 from estinel_assets.logs import get_logger
 from estinel_assets.outcomes.reason import parse_reason
 from estinel_assets.outcomes.record import Outcome
@@ -28,6 +28,8 @@ from estinel_assets.pids.watching import Watcher
 
 UNLIMITED = -1
 _POLL_S = 0.1
+_CLAIM_S = 1.0
+"""How long to wait for another worker before looking whether to stop, in seconds."""
 _AHEAD = 2
 """Messages that are taken, by thread: one in work and one that waits for it."""
 _UNRECORDED = 16
@@ -97,6 +99,9 @@ class _Task:
     message: IncomingMessage
 
 
+_Pool = OrderedPool[_Task, Outcome | None]
+
+
 class Consumer:
     """Works through the messages of a source. For one thread; `stop` may come from any."""
 
@@ -139,7 +144,7 @@ class Consumer:
         self._ended = Consumed(Ending.ASKED)
         self._unfinished: Outcome | None = None
         """The message whose service is down, until that is recorded."""
-        self._pool: OrderedPool[_Task, Outcome] | None = None
+        self._pool: _Pool | None = None
         self._broken = False
 
     def run(self) -> Consumed:
@@ -153,7 +158,10 @@ class Consumer:
             BadInputError: a folder cannot be written to.
         """
 
-        def work(task: _Task) -> Outcome:
+        def work(task: _Task) -> Outcome | None:
+            if task.progress.given_up:
+                return None
+            self._check_claim(task.progress.at)
             return self._work(task.message)
 
         with OrderedPool(work, threads=self._limits.threads, name="pids") as pool:
@@ -163,10 +171,13 @@ class Consumer:
                 self._go_on(pool)
                 self._drain(pool)
                 self._record_all()
-            except BaseException:
+            except BaseException as error:
                 # Whatever is wrong, nothing more is recorded, and nothing committed.
                 self._broken = True
                 pool.drop_waiting()
+                if isinstance(error, Exception):
+                    # Nobody else may have the partitions while something of them is in work.
+                    pool.close()
                 raise
             finally:
                 try:
@@ -179,10 +190,9 @@ class Consumer:
     def assigned(self, partitions: Sequence[TopicPartition]) -> None:
         """See `PartitionListener.assigned`."""
         for at in partitions:
-            if self._claims is not None:
-                self._claims.take(at, wait_s=self._limits.claim_wait_s)
-            self._partitions[at] = PartitionProgress(at)
-            log.info("partition taken", topic=at.topic, partition=at.partition)
+            if self._claimed(at):
+                self._partitions[at] = PartitionProgress(at)
+                log.info("partition taken", topic=at.topic, partition=at.partition)
 
     def revoked(self, partitions: Sequence[TopicPartition]) -> None:
         """See `PartitionListener.revoked`: ends and records what is in work there."""
@@ -204,7 +214,7 @@ class Consumer:
         """Whether a message ended it."""
         return self._ended.stopped_by is not None
 
-    def _go_on(self, pool: OrderedPool[_Task, Outcome]) -> None:
+    def _go_on(self, pool: _Pool) -> None:
         """Take messages until there is a reason to stop."""
         while not self._stop.is_set() and not self._stopped:
             room = self._room(pool)
@@ -212,13 +222,15 @@ class Consumer:
                 self._begin(pool, message)
             if self._source.ended and not pool.open:
                 self._ended.ending = Ending.SOURCE_ENDED
+                self._record_all()
+                self._commit(self._source.beyond)
                 return
             if self._taken == self._limits.max_messages and not pool.open:
                 return
             self._take_back(pool, _POLL_S if pool.open else 0)
             self._record_if_due()
 
-    def _room(self, pool: OrderedPool[_Task, Outcome]) -> int:
+    def _room(self, pool: _Pool) -> int:
         """How many messages may be taken now."""
         threads = self._limits.threads
         held = sum(map(len, self._partitions.values()))
@@ -227,25 +239,27 @@ class Consumer:
             room = min(room, self._limits.max_messages - self._taken)
         return max(room, 0)
 
-    def _begin(self, pool: OrderedPool[_Task, Outcome], message: IncomingMessage) -> None:
+    def _begin(self, pool: _Pool, message: IncomingMessage) -> None:
         position = message.position
         progress = None if position is None else self._partitions.get(position.at)
         if progress is None or not progress.take(message):
             return
         self._taken += 1
+        progress.in_work += 1
         # Without a key, the order of the partition is all that there is.
         pool.submit(_Task(progress, message), (progress.at, message.key))
 
-    def _take_back(self, pool: OrderedPool[_Task, Outcome], timeout_s: float) -> None:
+    def _take_back(self, pool: _Pool, timeout_s: float) -> None:
         for ended in pool.take(timeout_s):
             self._end(ended)
         self._watcher.set_in_flight(pool.open)
 
-    def _end(self, ended: Ended[_Task, Outcome]) -> None:
-        if ended.error is not None:
-            raise ended.error
+    def _end(self, ended: Ended[_Task, Outcome | None]) -> None:
         task, outcome = ended.task, ended.result
         progress = task.progress
+        progress.in_work -= 1
+        if ended.error is not None:
+            raise ended.error
         if outcome is None or self._partitions.get(progress.at) is not progress or self._stopped:
             return
         for one in progress.end(task.message, self._judged(outcome)):
@@ -272,7 +286,7 @@ class Consumer:
             progress.cut(outcome, keep=True)
             self._ended.ending, self._ended.stopped_by = Ending.TOO_MANY_ERRORS, outcome
 
-    def _drain(self, pool: OrderedPool[_Task, Outcome]) -> None:
+    def _drain(self, pool: _Pool) -> None:
         """End what is in work; what is not begun will come again."""
         pool.drop_waiting()
         while pool.open:
@@ -315,21 +329,45 @@ class Consumer:
         for outcome in done:
             self._ended.reasons[outcome.reason] += 1
             self._watcher.add(outcome)
-        if not self._commits:
+        self._commit({progress.at: following})
+
+    def _commit(self, following: Mapping[TopicPartition, int]) -> None:
+        if not self._commits or not following:
             return
         try:
-            self._source.commit({progress.at: following})
+            self._source.commit(following)
         except RetryableError as error:
             # They are recorded. Where they come again, they have no effect.
-            log.warning("not committed", partition=progress.at, error=str(error))
+            log.warning("not committed", following=dict(following), error=str(error))
+
+    def _claimed(self, at: TopicPartition) -> bool:
+        """Take the lease of a partition; False where the work is to stop before that."""
+        if self._claims is None:
+            return True
+        give_up = time.monotonic() + self._limits.claim_wait_s
+        while not self._stop.is_set():
+            left_s = give_up - time.monotonic()
+            try:
+                self._claims.take(at, wait_s=max(min(left_s, _CLAIM_S), 0))
+            except LeaseHeldError:
+                if left_s <= 0:
+                    raise
+            else:
+                return True
+        return False
 
     def _check_claim(self, at: TopicPartition) -> None:
         if self._claims is not None:
             self._claims.check(at)
 
     def _let_go(self, partitions: Sequence[TopicPartition]) -> None:
+        """Give partitions to others, once nothing of them is in work any more."""
+        mine = [self._partitions.pop(at) for at in partitions if at in self._partitions]
+        for progress in mine:
+            progress.given_up = True
+        while self._pool is not None and not self._broken and any(one.in_work for one in mine):
+            self._take_back(self._pool, _POLL_S)
         for at in partitions:
-            self._partitions.pop(at, None)
             self._recorder.forget(at)
             if self._claims is not None:
                 self._claims.release(at)

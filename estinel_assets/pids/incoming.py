@@ -102,5 +102,12 @@ class MessageSource(Protocol):
     def ended(self) -> bool:
         """Whether no further message will come: all of a given range were handed out."""
 
+    @property
+    def beyond(self) -> Mapping[TopicPartition, int]:
+        """Where the group goes on after a range that has ended, by partition; else nothing.
+
+        Its last offsets may have no message, and what follows the last message is not it then.
+        """
+
     def close(self) -> None:
         """Leave the group; partitions are revoked before."""

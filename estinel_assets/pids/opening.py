@@ -79,9 +79,9 @@ def opened_services(configuration: PidConfiguration, *, dry_run: bool) -> Iterat
         )
         stack.callback(handles.close)
         items = None
-        if configuration.stac.base_url is not None:
+        if configuration.lookup.enabled or configuration.stac.base_url is not None:
             items = StacItems(
-                configuration.stac.base_url,
+                configuration.need_stac(),
                 policy=_policy(configuration, configuration.stac.timeout),
                 timeout_s=configuration.stac.timeout,
                 collection=configuration.stac.collection,

@@ -20,6 +20,10 @@ class PartitionProgress:
     def __init__(self, at: TopicPartition) -> None:
         """Nothing was taken yet."""
         self.at = at
+        self.in_work = 0
+        """How many are with the threads that work on them, or wait for these."""
+        self.given_up = False
+        """Whether what waits is not to be begun, because the partition is another's."""
         self._taken: deque[_Taken] = deque()
         self._by_offset: dict[int, _Taken] = {}
         self._done: list[Outcome] = []

@@ -10,6 +10,7 @@ FORKED = (
     "tests.support.document_index",
     "tests.support.imagery_crash",
     "tests.support.increment_process",
+    "tests.support.pid_commands",
     "tests.support.publishing_process",
     "tests.support.racing",
 )
