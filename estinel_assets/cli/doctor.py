@@ -31,13 +31,15 @@ READERS = "rio-tiler"
 """A package that only the compatibility product line needs."""
 SCHEMAS = "jsonschema-rs"
 """A package that only publishing needs."""
+KAFKA = "confluent-kafka"
+"""A package that only PIDs need."""
 
 
 def doctor(context: typer.Context, *, json: JsonOption = False) -> None:
-    """Check versions, environment, DAGSTER_HOME, object store, STAC API, CMR, and publishing.
+    """Check versions, environment, DAGSTER_HOME, object store, STAC API, CMR, publishing and PIDs.
 
-    CMR is asked only where the extra `compatibility` is installed, and the targets of publishing
-    only where that is configured and its extra installed.
+    CMR is asked only where the extra `compatibility` is installed, and what publishing and PIDs
+    need only where they are configured and their extras installed.
 
     Exits with 0 when nothing failed (warnings are allowed), 1 when some checks failed, 2 when all
     of them did.
@@ -115,3 +117,7 @@ def _checks_of_settings(session: Session) -> Iterator[Check]:
         from estinel_assets.cli.publish_checks import check_publishing
 
         yield from check_publishing(settings, None if isinstance(store, Check) else store)
+    if installed_version(KAFKA) is not None:
+        from estinel_assets.cli.pids_checks import check_pids
+
+        yield from check_pids(settings.pids)

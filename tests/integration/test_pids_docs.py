@@ -34,9 +34,7 @@ def test_the_configuration_can_be_used_as_it_stands(tmp_path: Path) -> None:
     assert configuration.missing() == ()
 
 
-def test_files_are_tried_again_from_python(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_are_tried_again_from_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = tmp_path / "outputs" / "failures" / "r0" / "failed_items_2026-01-16.jsonl"
     kept.parent.mkdir(parents=True)
     reason = {"failure_timestamp": "2026-01-16T10:30:15Z", "retries": 0, "reason": "timeout"}
