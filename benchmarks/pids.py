@@ -86,6 +86,8 @@ def ours(number: int, latency_ms: int) -> dict[str, float]:
             prefix = "{PREFIX}"
             username = "{LOGIN[0]}"
             password = "{LOGIN[1]}"
+            [lookup]
+            enabled = false
             """,
             encoding="utf-8",
         )

@@ -40,8 +40,9 @@ from estinel_assets.publishing.ending import PublicationError
 from estinel_assets.publishing.item_documents import item_document
 from estinel_assets.publishing.model import Policy
 from estinel_assets.publishing.opening import opened_publications
-from estinel_assets.publishing.ports import IndexedDocument
+from estinel_assets.publishing.ports import Change, IndexedDocument
 from estinel_assets.publishing.publications import Publications
+from estinel_assets.publishing.spool import Spool
 from estinel_assets.publishing.steps import Phase
 from estinel_assets.settings import PublishingSettings, Settings, StoreSettings
 from estinel_assets.storage.opening import open_store
@@ -140,8 +141,9 @@ def opened(access: S3Access, api: str, folder: Path) -> Iterator[Publications]:
 def ours(publications: Publications, job: Path) -> dict[str, float]:
     """Publish a folder; seconds by part."""
     began = time.perf_counter()
-    scan_s, source = timed(lambda: publications.source(job))
-    result = publications.publisher.publish(source, job.name, Policy.FAIL)
+    with Spool() as spool:
+        scan_s, source = timed(lambda: publications.source(job, spool))
+        result = publications.publisher.publish(source, job.name, Policy.FAIL)
     whole_s = time.perf_counter() - began
     phases = {timing.phase: timing.duration_s for timing in result.timings}
     upload_s = phases[Phase.OBJECTS]
@@ -182,8 +184,7 @@ def peer(access: S3Access, api: str, publications: Publications, job: Path) -> d
             for start in range(0, len(items), INDEX_BATCH):
                 batch = items[start : start + INDEX_BATCH]
                 publications.publisher.targets.index.apply(
-                    [_document(item, job.name) for item in batch],
-                    expected={item["id"]: None for item in batch},
+                    [Change(item["id"], None, _document(item, job.name)) for item in batch]
                 )
                 for item in batch:
                     address = f"{api}/collections/{item['collection']}/items"
@@ -231,9 +232,10 @@ def undo(publications: Publications, job: Path) -> dict[str, float]:
     refusing: Any = _UncommittedStore(publisher.targets.journal)
     targets = replace(publisher.targets, journal=refusing)
     began = time.perf_counter()
-    source = publications.source(job)
     try:
-        replace(publisher, targets=targets).publish(source, job.name, Policy.FAIL)
+        with Spool() as spool:
+            source = publications.source(job, spool)
+            replace(publisher, targets=targets).publish(source, job.name, Policy.FAIL)
     except PublicationError as error:
         ended = time.perf_counter()
         if error.undo is None or not error.undo.complete:
@@ -255,8 +257,9 @@ def measure(size: Size) -> dict[str, object]:
     ):
         folder = Path(name)
         ours(publications, job_folder(folder, "warm", 20))
+        fifth = job_folder(folder, "fifth", size.items // 5)
         forget_peak()
-        ours(publications, job_folder(folder, "fifth", size.items // 5))
+        ours(publications, fifth)
         peak_at_a_fifth = peak_resident_mib()
         runs: dict[str, list[dict[str, float]]] = {"ours": [], "peer": []}
         for number in range(size.rounds):
@@ -264,6 +267,7 @@ def measure(size: Size) -> dict[str, object]:
             for way in ways:
                 _say(f"round {number + 1} of {size.rounds}: {way}")
                 job = job_folder(folder, f"{way}{number}", size.items)
+                forget_peak()
                 run = (
                     ours(publications, job)
                     if way == "ours"

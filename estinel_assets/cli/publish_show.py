@@ -1,6 +1,7 @@
 """`estinel publish show`: what stands under a publication's id."""
 
 from datetime import datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -59,14 +60,16 @@ def show(
 
 def parts(store: "ObjectStore", current: "Current | None") -> dict[str, Any]:
     """The first ids of what a publication consists of."""
-    from estinel_assets.publishing.state import read_state
+    from estinel_assets.publishing.parts import read_state
+    from estinel_assets.publishing.spool import Spool
 
-    state = read_state(store, current)
-    return {
-        "documents": sorted(state.documents)[:MOST_IDS],
-        "collections": sorted(state.collections),
-        "items": ["/".join(key) for key in sorted(state.items)[:MOST_IDS]],
-    }
+    with Spool() as spool:
+        state = read_state(store, current, spool)
+        return {
+            "documents": [one.name for one in islice(state.documents, MOST_IDS)],
+            "collections": sorted(state.collections),
+            "items": [f"{one.group}/{one.name}" for one in islice(state.items, MOST_IDS)],
+        }
 
 
 def open_transactions(store: "ObjectStore", publication: str) -> list[dict[str, Any]]:

@@ -16,9 +16,12 @@ from estinel_assets.outcomes.paths import decode_key
 from estinel_assets.publishing.claims import claim_of, claims, give_up_claim
 from estinel_assets.publishing.journal import open_journals
 from estinel_assets.publishing.layout import BY_ID, lease_path
-from estinel_assets.publishing.model import Place, StoreAt, digest_of, owner_of
-from estinel_assets.publishing.ports import DocumentQuery, Targets
-from estinel_assets.publishing.state import State, read_current, read_state
+from estinel_assets.publishing.model import Place, digest_of, owner_of
+from estinel_assets.publishing.parts import State, read_state
+from estinel_assets.publishing.ports import Change, DocumentQuery, Targets
+from estinel_assets.publishing.shelves import Key
+from estinel_assets.publishing.spool import Spool
+from estinel_assets.publishing.state import read_current
 from estinel_assets.storage.lease import hold_lease
 
 
@@ -109,6 +112,11 @@ def audit(targets: Targets, *, collections: Iterable[str] = ()) -> AuditReport:
     Raises:
         EstinelError: a target cannot be read.
     """
+    with Spool() as spool:
+        return _audited(targets, set(collections), spool)
+
+
+def _audited(targets: Targets, collections: set[str], spool: Spool) -> AuditReport:
     report = AuditReport()
     states: dict[str, State] = {}
     busy: set[str] = set()
@@ -122,7 +130,7 @@ def audit(targets: Targets, *, collections: Iterable[str] = ()) -> AuditReport:
             continue
         try:
             current = read_current(targets.journal, name).current
-            state = read_state(targets.journal, current)
+            state = read_state(targets.journal, current, spool)
         except NotFoundError:  # replaced between the two
             busy.add(name)
             continue
@@ -140,7 +148,7 @@ def audit(targets: Targets, *, collections: Iterable[str] = ()) -> AuditReport:
             )
     report.findings += _objects(targets, known, states, report)
     report.findings += _documents(targets, states, busy, report)
-    report.findings += _items(targets, states, busy, set(collections), report)
+    report.findings += _items(targets, states, busy, collections, report)
     changed = {name for name, txn in txns.items() if _has_changed(targets, name, txn)}
     report.findings = [one for one in report.findings if one.publication not in changed]
     return report
@@ -191,9 +199,10 @@ def _repaired(targets: Targets, finding: Finding) -> str | None:
     """Remove one thing whose publication is held; say why not."""
     if open_journals(targets.journal, finding.publication):
         return "a transaction is open; recover it first"
-    state = read_state(targets.journal, read_current(targets.journal, finding.publication).current)
-    if _is_known(state, finding):
-        return "it belongs to the publication by now"
+    current = read_current(targets.journal, finding.publication).current
+    with Spool() as spool:
+        if _is_known(read_state(targets.journal, current, spool), finding):
+            return "it belongs to the publication by now"
     if finding.found is Found.STRAY_OBJECT and _is_below_anothers(targets, finding):
         return "it stands below a prefix of another publication by now"
     try:
@@ -219,11 +228,12 @@ def _is_known(state: State, finding: Finding) -> bool:
     match finding.found:
         case Found.STRAY_ITEM:
             name = finding.name.removeprefix(f"{finding.collection}/")
-            return (finding.collection, name) in state.items
+            return state.items.get(finding.collection, name) is not None
         case Found.STRAY_DOCUMENT:
-            return finding.name in state.documents
+            return state.documents.get("", finding.name) is not None
         case Found.STRAY_OBJECT:
-            return place is not None and (place.store, place.path) in state.objects
+            known = place and state.objects.get(place.store.group, place.path)
+            return known is not None
         case _:
             return place in state.places
 
@@ -235,8 +245,7 @@ def _remove(targets: Targets, finding: Finding) -> None:
             targets.need_stac().delete_items(finding.collection, [name])
         case Found.STRAY_DOCUMENT:
             stands = targets.index.get([finding.name])
-            expected = {name: one.digest for name, one in stands.items()}
-            targets.index.apply([], list(expected), expected=expected)
+            targets.index.apply([Change(name, one.digest, None) for name, one in stands.items()])
         case Found.STRAY_OBJECT if finding.place is not None:
             targets.open_store(finding.place.store).delete(finding.place.path)
         case Found.STRAY_CLAIM if finding.place is not None:
@@ -250,26 +259,27 @@ def _objects(
     report: AuditReport,
 ) -> Iterator[Finding]:
     """Objects that are missing, changed or stray, below all prefixes that are somebody's."""
-    seen: dict[str, set[tuple[StoreAt, str]]] = {name: set() for name in states}
-    anybodys = {key for state in states.values() for key in state.objects}
+    seen: dict[str, set[Key]] = {name: set() for name in states}
+    anybodys = {one.key for state in states.values() for one in state.objects}
     for place, name in sorted(known.items()):
-        state = states.get(name, State())
+        state = states.get(name)
         for found in targets.open_store(place.store).list(place.path):
             report.objects += 1
-            key = place.store, found.path
-            at = Place(*key)
-            expected = state.objects.get(key)
+            key = place.store.group, found.path
+            at = Place(place.store, found.path)
+            expected = None if state is None else state.objects.get(*key)
             if expected is None:
                 if key not in anybodys:
                     yield Finding(Found.STRAY_OBJECT, name, _address(targets, at), at)
                 continue
             seen[name].add(key)
-            if expected[0] != found.size:
+            if expected.size != found.size:
                 yield Finding(Found.CHANGED_OBJECT, name, _address(targets, at), at)
     for name, state in states.items():
-        for key in sorted(state.objects.keys() - seen[name]):
-            at = Place(*key)
-            yield Finding(Found.MISSING_OBJECT, name, _address(targets, at), at)
+        for missing in state.objects:
+            if missing.key not in seen[name]:
+                at = Place(missing.store, missing.path)
+                yield Finding(Found.MISSING_OBJECT, name, _address(targets, at), at)
 
 
 def _documents(
@@ -280,16 +290,18 @@ def _documents(
         report.documents += 1
         if one.publication in busy:
             continue
-        expected = states.get(one.publication, State()).documents.get(one.id)
+        state = states.get(one.publication)
+        expected = None if state is None else state.documents.get("", one.id)
         if expected is None:
             yield Finding(Found.STRAY_DOCUMENT, one.publication, one.id)
             continue
         seen[one.publication].add(one.id)
-        if expected != one.digest:
+        if expected.digest != one.digest:
             yield Finding(Found.CHANGED_DOCUMENT, one.publication, one.id)
     for name, state in states.items():
-        for missing in sorted(state.documents.keys() - seen[name]):
-            yield Finding(Found.MISSING_DOCUMENT, name, missing)
+        for missing in state.documents:
+            if missing.name not in seen[name]:
+                yield Finding(Found.MISSING_DOCUMENT, name, missing.name)
 
 
 def _items(
@@ -299,9 +311,9 @@ def _items(
     collections: set[str],
     report: AuditReport,
 ) -> Iterator[Finding]:
-    named = {group for state in states.values() for group, _ in state.items}
+    named = {group for state in states.values() for group in state.items.groups()}
     named |= {group for state in states.values() for group in state.collections}
-    seen: dict[str, set[tuple[str, str]]] = {name: set() for name in states}
+    seen: dict[str, set[Key]] = {name: set() for name in states}
     for group in sorted(named | collections):
         stac = targets.need_stac()
         if stac.collection(group) is None:
@@ -312,16 +324,19 @@ def _items(
             if owner is None or owner in busy:
                 continue
             key = group, str(item["id"])
-            expected = states.get(owner, State()).items.get(key)
+            state = states.get(owner)
+            expected = None if state is None else state.items.get(*key)
             if expected is None:
                 yield Finding(Found.STRAY_ITEM, owner, "/".join(key), collection=group)
                 continue
             seen[owner].add(key)
-            if expected != digest_of(item):
+            if expected.digest != digest_of(item):
                 yield Finding(Found.CHANGED_ITEM, owner, "/".join(key), collection=group)
     for name, state in states.items():
-        for key in sorted(state.items.keys() - seen[name]):
-            yield Finding(Found.MISSING_ITEM, name, "/".join(key), collection=key[0])
+        for missing in state.items:
+            key = missing.group, missing.name
+            if key not in seen[name]:
+                yield Finding(Found.MISSING_ITEM, name, "/".join(key), collection=key[0])
 
 
 def _address(targets: Targets, at: Place) -> str:

@@ -2,15 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from itertools import groupby, islice
+from itertools import islice
 from typing import TypeVar
-
-from estinel_assets.publishing.steps import Step
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-BATCH = 2000
+BATCH = 1000
 """Documents or items that are in memory at once."""
 
 
@@ -19,13 +17,6 @@ def batches(things: Iterable[T], size: int = BATCH) -> Iterator[list[T]]:
     remaining = iter(things)
     while batch := list(islice(remaining, size)):
         yield batch
-
-
-def by_group(steps: Iterable[Step]) -> Iterator[tuple[str, list[Step]]]:
-    """Steps in batches of one group each, such as one collection; in order."""
-    for group, members in groupby(steps, key=lambda step: step.group):
-        for batch in batches(members):
-            yield group, batch
 
 
 def all_at_once(work: Callable[[T], R], things: Iterable[T], *, in_flight: int) -> Iterator[R]:

@@ -1,6 +1,5 @@
 """One document of a catalogue after the other: is it valid, and does all that it names exist."""
 
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -163,7 +162,7 @@ class DocumentCheck:
             self._findings.warn(warning, relative, at)
         media_type = as_text(asset.get("type"))
         if media_type and len(media_type) <= _LONGEST_TYPE and media_type.isprintable():
-            self._files.set_type(named, sys.intern(media_type))
+            self._files.published.set_type(named, media_type)
 
     def links(
         self, document: JsonObject, relative: str, root: CatalogRoot

@@ -1,13 +1,14 @@
 """The files of one catalogue's folder, and what was found wrong with it."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from estinel_assets.publishing.files import DATASETS_FILE, Listing
+from estinel_assets.publishing.files import DATASETS_FILE
+from estinel_assets.publishing.product_files import Listing, ProductFiles
 from estinel_assets.publishing.reasons import PublishingReason
 from estinel_assets.publishing.scanned import Fault, ScannedFile
+from estinel_assets.publishing.spool import Spool
 from estinel_assets.publishing.stac_documents import Problem
 
 _WARNINGS = 100
@@ -22,12 +23,21 @@ class FolderFiles(Protocol):
         """The job's folder, absolute, without links; `Fault.where` is relative to it."""
         ...
 
+    @property
+    def spool(self) -> Spool:
+        """Keeps what grows with the number of items."""
+        ...
+
     def list_product(self, folder: Path) -> Listing:
         """List all files below a product's folder that are to be copied."""
         ...
 
-    def hash_all(self, paths: tuple[Path, ...]) -> None:
-        """Read many files, so that `find` has them at hand."""
+    def take(self, listing: Listing) -> tuple[ProductFiles, dict[str, Fault]]:
+        """Read the files of a product.
+
+        Returns:
+            Those that can be published, and what is wrong with the others, by relative path.
+        """
         ...
 
     def find(self, path: Path) -> ScannedFile | Fault:
@@ -113,53 +123,34 @@ class CatalogFiles:
 
     Attributes:
         folder: absolute.
+        published: all of them, with their media types.
+        spool: keeps what grows with the number of items.
     """
 
     def __init__(self, folder: Path, files: FolderFiles, findings: Findings) -> None:
         """List and read them."""
         self.folder = folder
+        self.spool = files.spool
         self._files = files
-        self._found: dict[str, ScannedFile] = {}
-        self._broken: dict[str, Fault] = {}
         self._told: set[str] = set()
-        self._folders: set[str] = set()
-        self._types: dict[str, str] = {}
         listing = files.list_product(folder)
+        self.published, self._broken = files.take(listing)
         for fault in listing.faults:
             self._broken[fault.where.removeprefix(findings.prefix)] = fault
-        files.hash_all(listing.paths)
-        for path in listing.paths:
-            relative = path.relative_to(folder).as_posix()
-            self._take(relative, files.find(path))
-            parent = relative.rpartition("/")[0]
-            while parent and parent not in self._folders:
-                self._folders.add(parent)
-                parent = parent.rpartition("/")[0]
-
-    def _take(self, relative: str, found: ScannedFile | Fault) -> None:
-        if isinstance(found, Fault):
-            self._broken[relative] = found
-        elif found.relative == relative:
-            self._found[relative] = found
-        else:
-            self._found[relative] = replace(found, relative=relative)
 
     def __contains__(self, relative: str) -> bool:
         """Whether it is published: a file, or a folder with files in it."""
-        return relative in self._found or relative in self._folders
-
-    def names(self) -> list[str]:
-        """Paths of all files, relative to the folder."""
-        return list(self._found)
+        return self.published.get(relative) is not None or self.is_folder(relative)
 
     def is_folder(self, relative: str) -> bool:
         """Whether it is a folder with files in it, such as a Zarr store."""
-        return relative in self._folders
+        return self.published.has_folder(relative)
 
     def find(self, relative: str) -> ScannedFile | Fault:
         """A file that a document names, or what is wrong with it."""
-        if relative in self._found:
-            return self._found[relative]
+        published = self.published.get(relative)
+        if published is not None:
+            return published
         if relative in self._broken:
             self._told.add(relative)
             return self._broken[relative]
@@ -181,19 +172,6 @@ class CatalogFiles:
     ) -> tuple[Fault | None, str | None]:
         """See `FolderFiles.check_declared`."""
         return self._files.check_declared(file, declared)
-
-    def set_type(self, relative: str, media_type: str) -> None:
-        """Note the media type that a document gives a file."""
-        self._types.setdefault(relative, media_type)
-
-    def published(self) -> list[ScannedFile]:
-        """All files, with their media types."""
-        return [
-            replace(file, media_type=media_type)
-            if (media_type := self._types.get(file.relative))
-            else file
-            for file in self._found.values()
-        ]
 
     def untold(self) -> list[Fault]:
         """What is wrong with files that no document names."""

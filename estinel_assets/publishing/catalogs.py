@@ -4,20 +4,24 @@ Documents are read one at a time and dropped; what is kept of one is its path, i
 """
 
 import os
-from collections import defaultdict
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 
 from estinel_assets.errors import PermanentError
 from estinel_assets.outcomes.reason import parse_reason
 from estinel_assets.publishing.catalog_checks import DocumentCheck, Loaded
 from estinel_assets.publishing.catalog_files import CatalogFiles, Findings, FolderFiles
-from estinel_assets.publishing.catalog_product import CatalogDocument, CatalogProduct
+from estinel_assets.publishing.catalog_product import (
+    CatalogDocument,
+    CatalogProduct,
+    document_roll,
+)
 from estinel_assets.publishing.datasets_config import DatasetsConfig, Route
 from estinel_assets.publishing.model import JsonObject
 from estinel_assets.publishing.published_documents import Extent
 from estinel_assets.publishing.reasons import PublishingReason
 from estinel_assets.publishing.scanned import Fault
+from estinel_assets.publishing.shelves import Form, plain
 from estinel_assets.publishing.stac_documents import Problem
 from estinel_assets.publishing.stac_hrefs import CatalogRoot, stated_address
 from estinel_assets.publishing.stac_rules import id_problem
@@ -69,7 +73,6 @@ def read_catalog(
     known = CatalogFiles(folder, files, findings)
     walk = _Walk(known, findings)
     walk.run()
-    published = known.published()
     findings.faults += known.untold()
     route: Route | None = None
     try:
@@ -79,7 +82,7 @@ def read_catalog(
             kind="stac_catalog",
             dataset={},
             met={},
-            files=(file.relative for file in published),
+            files=(file.relative for file in known.published),
         )
     except PermanentError as error:
         reason = parse_reason(PublishingReason, error.reason)
@@ -90,8 +93,9 @@ def read_catalog(
         id=folder.name,
         root=walk.root,
         route=route,
-        files=tuple(published),
-        documents=tuple(walk.documents),
+        files=known.published,
+        documents=walk.documents,
+        rewritten=walk.rewritten,
         missing_collections=walk.missing_collections(),
         made_collection=walk.made_collection(),
     )
@@ -113,6 +117,9 @@ class _Step:
     """JSON Pointer of the link there."""
 
 
+_STEP: Form[_Step] = Form(6, astuple, lambda row: _Step(*row))
+
+
 class _Walk:
     """One pass over a catalogue's documents, collections before their items."""
 
@@ -120,28 +127,30 @@ class _Walk:
         self._files = files
         self._findings = findings
         self._check = DocumentCheck(files, findings)
-        self._visited: set[Path] = set()
+        self._visited = files.spool.shelf(plain(2))
         self._collections: dict[str, str] = {}
-        self._items: defaultdict[str, dict[str, str]] = defaultdict(dict)
+        self._items = files.spool.shelf(plain(3))
         self._named: dict[str, None] = {}
         self._extent = Extent()
         self._top: JsonObject | None = None
         self._without_collection = False
         self.root = CatalogRoot(files.folder)
-        self.documents: list[CatalogDocument] = []
+        self.documents = document_roll(files.spool)
+        self.rewritten = files.spool.shelf(plain(3))
 
     def run(self) -> None:
         """Visit everything."""
-        waiting = [_Step(CATALOG_FILE, "root", 1)]
+        waiting = self._files.spool.roll(_STEP)
+        waiting.extend([_Step(CATALOG_FILE, "root", 1)])
         linked: set[str] = set()
-        while waiting:
-            step = waiting.pop()
-            linked.add(step.relative)
-            waiting += reversed(self._visit(step))
-        for name in self._files.names():
-            if name.rpartition("/")[2] in _STRUCTURAL_FILES and name not in linked:
+        while (step := waiting.pop()) is not None:
+            if _is_structural(step.relative):
+                linked.add(step.relative)
+            waiting.extend(reversed(self._visit(step)))
+        for file in self._files.published:
+            if _is_structural(file.relative) and file.relative not in linked:
                 what = "no document of the catalogue links to it, so its items are not published"
-                self._findings.warn(what, name)
+                self._findings.warn(what, file.relative)
 
     def missing_collections(self) -> tuple[str, ...]:
         """Collections that items name and that no document describes."""
@@ -159,9 +168,9 @@ class _Walk:
         if isinstance(file, Fault):
             self._findings.file_fault(step.named_in or step.relative, step.at, file)
             return []
-        if file.source in self._visited:
+        row = "", os.fsencode(file.source)
+        if self._visited.setdefault(row) is not row:
             return []
-        self._visited.add(file.source)
         loaded = self._check.load(file, step.relation)
         if loaded is None:
             return []
@@ -173,9 +182,9 @@ class _Walk:
         links, also = self._check.links(document, step.relative, self.root)
         self._note(step, loaded, absolute=absolute or also)
         if loaded.kind == "Feature":
-            self._files.set_type(step.relative, "application/geo+json")
+            self._files.published.set_type(step.relative, "application/geo+json")
             return []
-        self._files.set_type(step.relative, "application/json")
+        self._files.published.set_type(step.relative, "application/json")
         if step.depth >= MAX_DEPTH and links:
             what = f"it stands {step.depth} levels deep: nest catalogues less"
             self._findings.fault(step.relative, Problem("", what))
@@ -196,9 +205,15 @@ class _Walk:
         elif loaded.kind == "Feature":
             collection = self._collection_of(step, loaded.document)
             self._note_item(own_id, collection, step.relative)
-        self.documents.append(
-            CatalogDocument(step.relative, loaded.digest, loaded.kind, own_id, collection, absolute)
+        self.documents.extend(
+            [
+                CatalogDocument(
+                    step.relative, loaded.digest, loaded.kind, own_id, collection, absolute
+                )
+            ]
         )
+        if absolute:
+            self.rewritten.put([("", step.relative, loaded.digest)])
 
     def _note_collection(self, own_id: str, relative: str) -> None:
         former = self._collections.setdefault(own_id, relative)
@@ -207,7 +222,7 @@ class _Walk:
             self._findings.fault(relative, Problem("/id", what))
 
     def _note_item(self, own_id: str, collection: str, relative: str) -> None:
-        former = self._items[collection].setdefault(own_id, relative)
+        *_, former = self._items.setdefault((collection, own_id, relative))
         if own_id and former != relative:
             what = (
                 f"item {own_id!r} of collection {collection!r} stands in {former} already: give "
@@ -249,3 +264,7 @@ class _Walk:
                 self._findings.fault(CATALOG_FILE, Problem("/id", what))
         self._extent.add(item)
         return made
+
+
+def _is_structural(relative: str) -> bool:
+    return relative.rpartition("/")[2] in _STRUCTURAL_FILES

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit, urlunsplit
 
 from estinel_assets.errors import BadInputError
+from estinel_assets.publishing.batches import batches
+from estinel_assets.publishing.entry_forms import document_shelf, item_shelf, object_shelf
 from estinel_assets.publishing.model import (
     CollectionEntry,
     Content,
@@ -18,12 +20,13 @@ from estinel_assets.publishing.reasons import PublishingReason
 from estinel_assets.publishing.scanned import (
     Fault,
     FolderRefusedError,
+    Part,
     Placement,
     Product,
-    ProductParts,
     Scan,
     ScannedFile,
 )
+from estinel_assets.publishing.shelves import AT_ONCE, Shelf
 from estinel_assets.publishing.spool import Spool
 from estinel_assets.storage.paths import check_path
 
@@ -34,11 +37,11 @@ _ONE_PUBLICATION = "correct the locations in datasets.json"
 class _Gathered:
     """What all products add up to."""
 
-    places: dict[tuple[str, str, str], tuple[Place, Product]] = field(default_factory=dict)
-    objects: dict[tuple[str, str, str], ObjectEntry] = field(default_factory=dict)
-    documents: dict[str, DocumentEntry] = field(default_factory=dict)
+    objects: Shelf[ObjectEntry]
+    documents: Shelf[DocumentEntry]
+    items: Shelf[ItemEntry]
+    places: dict[tuple[str, str], tuple[Place, Product]] = field(default_factory=dict)
     collections: dict[str, CollectionEntry] = field(default_factory=dict)
-    items: dict[tuple[str, str], ItemEntry] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
 
 
@@ -65,16 +68,15 @@ def content_of(
         FolderRefusedError: two products claim one key, place, document or item, describe one
             collection in two ways, or a key is none that every store takes; all are listed.
     """
-    gathered = _Gathered()
+    gathered = _Gathered(object_shelf(spool), document_shelf(spool), item_shelf(spool))
     ending = suffix + (f"-r{revision}" if revision else "")
     for product in scan.products:
         placement = _placement(product, publication, suffix, ending, open_url)
         _take_places(gathered, product, placement)
-        parts = product.parts(placement, spool)
-        _take_objects(gathered, product, placement.place, parts.files)
+        for parts in batches(product.parts(placement, spool), AT_ONCE):
+            _take_parts(gathered, product, placement.place, parts)
         if placement.browse_place is not None:
             _take_objects(gathered, product, placement.browse_place, product.browse_files)
-        _take_parts(gathered, product, parts)
     gathered.faults += _nested(gathered.places.values())
     if gathered.faults:
         raise FolderRefusedError(gathered.faults)
@@ -82,10 +84,10 @@ def content_of(
         publication=publication,
         fingerprint=scan.fingerprint,
         places=tuple(place for place, _ in gathered.places.values()),
-        objects=tuple(gathered.objects.values()),
-        documents=tuple(gathered.documents.values()),
+        objects=gathered.objects,
+        documents=gathered.documents,
         collections=tuple(gathered.collections.values()),
-        items=tuple(gathered.items.values()),
+        items=gathered.items,
         warnings=scan.warnings,
     )
 
@@ -137,42 +139,67 @@ def _take_places(gathered: _Gathered, product: Product, placement: Placement) ->
         except BadInputError as error:
             _refuse(gathered, product, PublishingReason.INVALID_DATASET, str(error))
             continue
-        _, other = gathered.places.setdefault(_key(place, place.path), (place, product))
+        _, other = gathered.places.setdefault((place.store.group, place.path), (place, product))
         if other is not product:
             what = f"has the location {place.path!r}, and so has {other.id}; {_ONE_PUBLICATION}"
             _refuse(gathered, product, PublishingReason.INVALID_DATASET, what)
 
 
+def _take_parts(gathered: _Gathered, product: Product, place: Place, parts: Iterable[Part]) -> None:
+    files: list[ScannedFile] = []
+    documents: list[DocumentEntry] = []
+    items: list[ItemEntry] = []
+    for part in parts:
+        match part:
+            case ScannedFile():
+                files.append(part)
+            case DocumentEntry():
+                documents.append(part)
+            case CollectionEntry():
+                _take_collection(gathered, product, part)
+            case ItemEntry():
+                items.append(part)
+
+    def same_document(one: DocumentEntry, _: DocumentEntry) -> None:
+        what = f"the document {one.id!r} is there twice; ids must be unique in a folder"
+        _refuse(gathered, product, PublishingReason.INVALID_DATASET, what)
+
+    def same_item(one: ItemEntry, _: ItemEntry) -> None:
+        what = f"the item {one.id!r} is twice in collection {one.collection!r}; remove one"
+        _refuse(gathered, product, PublishingReason.INVALID_CATALOG, what)
+
+    _take_objects(gathered, product, place, files)
+    gathered.documents.put(documents, same_document)
+    gathered.items.put(items, same_item)
+
+
 def _take_objects(
     gathered: _Gathered, product: Product, place: Place, files: Iterable[ScannedFile]
 ) -> None:
-    for file in files:
-        path = f"{place.path}/{file.relative}"
-        try:
-            check_path(path)
-        except BadInputError as error:
-            _refuse(gathered, product, PublishingReason.INVALID_DATASET, readable(str(error)))
-            continue
-        entry = ObjectEntry(place.store, path, file.source, file.size, file.sha256, file.media_type)
-        other = gathered.objects.setdefault(_key(place, path), entry)
-        if (other.sha256, other.size) != (entry.sha256, entry.size):
-            what = f"two files have the key {path!r}; {_ONE_PUBLICATION}"
+    def entries() -> Iterator[ObjectEntry]:
+        for file in files:
+            path = f"{place.path}/{file.relative}"
+            try:
+                check_path(path)
+            except BadInputError as error:
+                _refuse(gathered, product, PublishingReason.INVALID_DATASET, readable(str(error)))
+                continue
+            yield ObjectEntry(
+                place.store, path, file.source, file.size, file.sha256, file.media_type
+            )
+
+    def same_key(one: ObjectEntry, other: ObjectEntry) -> None:
+        if (other.sha256, other.size) != (one.sha256, one.size):
+            what = f"two files have the key {one.path!r}; {_ONE_PUBLICATION}"
             _refuse(gathered, product, PublishingReason.INVALID_DATASET, what)
 
+    gathered.objects.put(entries(), same_key)
 
-def _take_parts(gathered: _Gathered, product: Product, parts: ProductParts) -> None:
-    for document in parts.documents:
-        if gathered.documents.setdefault(document.id, document) is not document:
-            what = f"the document {document.id!r} is there twice; ids must be unique in a folder"
-            _refuse(gathered, product, PublishingReason.INVALID_DATASET, what)
-    for collection in parts.collections:
-        if gathered.collections.setdefault(collection.id, collection).digest != collection.digest:
-            what = f"the collection {collection.id!r} is described in two ways; keep one of them"
-            _refuse(gathered, product, PublishingReason.INVALID_CATALOG, what)
-    for item in parts.items:
-        if gathered.items.setdefault((item.collection, item.id), item) is not item:
-            what = f"the item {item.id!r} is twice in collection {item.collection!r}; remove one"
-            _refuse(gathered, product, PublishingReason.INVALID_CATALOG, what)
+
+def _take_collection(gathered: _Gathered, product: Product, one: CollectionEntry) -> None:
+    if gathered.collections.setdefault(one.id, one).digest != one.digest:
+        what = f"the collection {one.id!r} is described in two ways; keep one of them"
+        _refuse(gathered, product, PublishingReason.INVALID_CATALOG, what)
 
 
 def _nested(places: Iterable[tuple[Place, Product]]) -> Iterator[Fault]:
@@ -195,11 +222,6 @@ def _nested(places: Iterable[tuple[Place, Product]]) -> Iterator[Fault]:
                         f"{'/'.join(outer)!r}; {_ONE_PUBLICATION}",
                     )
             around.append((segments, product))
-
-
-def _key(place: Place, path: str) -> tuple[str, str, str]:
-    """Names an object or place, whatever the profile."""
-    return place.store.endpoint_url, place.store.url, path
 
 
 def _refuse(gathered: _Gathered, product: Product, reason: PublishingReason, what: str) -> None:

@@ -1,8 +1,8 @@
 """A traditional dataset: a folder with `<id>.dataset.json`, and what may stand beside it."""
 
 import re
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from estinel_assets.errors import PermanentError
@@ -12,8 +12,9 @@ from estinel_assets.publishing.extractors import SEED
 from estinel_assets.publishing.files import JobFiles
 from estinel_assets.publishing.grq import check_dataset, dataset_document
 from estinel_assets.publishing.model import DocumentEntry, JsonObject
+from estinel_assets.publishing.product_files import Listing, ProductFiles
 from estinel_assets.publishing.reasons import PublishingReason
-from estinel_assets.publishing.scanned import Fault, Placement, ProductParts, ScannedFile
+from estinel_assets.publishing.scanned import Fault, Part, Placement, ScannedFile
 from estinel_assets.publishing.spool import Spool
 from estinel_assets.publishing.stac_documents import digest_of
 
@@ -22,6 +23,7 @@ _ENDINGS = (DATASET_ENDING, ".met.json", ".context.json", ".prov_es.json")
 
 _BROWSE = "browse.png"
 _SMALL = "browse_small.png"
+_IMAGES = (_BROWSE, _SMALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +37,8 @@ class DatasetDraft:
     dataset: JsonObject
     metadata: JsonObject
     prov: JsonObject
-    paths: tuple[Path, ...]
-    """Of its files, absolute."""
+    listing: Listing
+    """Of its files."""
     warnings: tuple[str, ...] = field(default=())
 
 
@@ -47,15 +49,16 @@ class DatasetProduct:
     id: str
     folder: Path
     route: Route
-    files: tuple[ScannedFile, ...]
+    files: ProductFiles
     browse_files: tuple[ScannedFile, ...]
     dataset: JsonObject
     metadata: JsonObject
     prov: JsonObject
     images: tuple[JsonObject, ...]
 
-    def parts(self, placement: Placement, spool: Spool) -> ProductParts:
+    def parts(self, placement: Placement, spool: Spool) -> Iterator[Part]:
         """See `Product.parts`: one document, and the files as they are."""
+        yield from self.files
         document = dataset_document(
             self.id + placement.suffix,
             self.route,
@@ -66,8 +69,7 @@ class DatasetProduct:
             urls=placement.urls,
             browse_urls=placement.browse_urls,
         )
-        entry = DocumentEntry(document["id"], digest_of(document), spool.add(document))
-        return ProductParts(documents=(entry,), files=self.files)
+        yield DocumentEntry(document["id"], digest_of(document), spool.add(document))
 
 
 def draft_dataset(
@@ -124,7 +126,7 @@ def draft_dataset(
         {**check.dataset, "version": check.dataset.get("version") or route.version},
         reading.metadata,
         reading.provenance,
-        reading.paths,
+        reading.listing,
         tuple(warnings),
     )
 
@@ -139,26 +141,18 @@ def finish_dataset(draft: DatasetDraft, files: JobFiles) -> DatasetProduct | lis
     Returns:
         The dataset, or every fault of its files.
     """
-    found = [files.find(path) for path in draft.paths]
-    faults = [one for one in found if isinstance(one, Fault)]
+    taken, faults = files.take(draft.listing)
     if faults:
-        return faults
-    scanned = tuple(
-        replace(one, relative=relative)
-        for one, relative in zip(found, _relative(draft.folder, draft.paths), strict=True)
-        if isinstance(one, ScannedFile)
-    )
-    images = browse_images(
-        [file.relative for file in scanned if "/" not in file.relative],
-        draft.route.browse_sort_order,
-    )
-    small = {image["small_img"] for image in images}
+        return [faults[name] for name in sorted(faults)]
+    names = [name for name in draft.listing.names if "/" not in name and name.endswith(_IMAGES)]
+    images = browse_images(names, draft.route.browse_sort_order)
+    small = sorted({image["small_img"] for image in images} - {None})
     return DatasetProduct(
         draft.id,
         draft.folder,
         draft.route,
-        scanned,
-        tuple(file for file in scanned if file.relative in small),
+        taken,
+        tuple(file for name in small if (file := taken.get(name)) is not None),
         draft.dataset,
         draft.metadata,
         draft.prov,
@@ -198,19 +192,19 @@ class _Reading:
     """The names of a dataset's files, and its documents by name."""
 
     def __init__(self, folder: Path, files: JobFiles, skip: Collection[Path]) -> None:
-        listing = files.list_product(folder, skip=skip)
         self.folder = folder
-        self.paths = listing.paths
-        self.faults = list(listing.faults)
+        self.listing = files.list_product(folder, skip=skip)
+        self.faults = list(self.listing.faults)
         self.documents: dict[str, JsonObject] = {}
         names = [SEED, *(folder.name + ending for ending in _ENDINGS)]
-        for path in listing.paths:
-            if path.parent == folder and path.name in names:
-                read = files.read_json(path)
-                if isinstance(read, list):
-                    self.faults += read
-                else:
-                    self.documents[path.name] = read
+        for name in sorted(names):
+            if name not in self.listing.names:
+                continue
+            read = files.read_json(folder / name)
+            if isinstance(read, list):
+                self.faults += read
+            else:
+                self.documents[name] = read
 
     @property
     def metadata(self) -> JsonObject:
@@ -236,7 +230,7 @@ def _extractor(config: DatasetsConfig, reading: _Reading) -> str | None:
         reading.folder,
         product_id=reading.folder.name,
         kind="dataset",
-        files=_relative(reading.folder, reading.paths),
+        files=reading.listing.names,
     )
 
 
@@ -247,9 +241,5 @@ def _route(config: DatasetsConfig, reading: _Reading, dataset: JsonObject) -> Ro
         kind="dataset",
         dataset=dataset,
         met=reading.metadata,
-        files=_relative(reading.folder, reading.paths),
+        files=reading.listing.names,
     )
-
-
-def _relative(folder: Path, paths: Sequence[Path]) -> list[str]:
-    return [path.relative_to(folder).as_posix() for path in paths]

@@ -1,17 +1,17 @@
 """Doing the steps of a plan, one phase after the other: what is visible comes last."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from estinel_assets.errors import PermanentError, RetryableError
-from estinel_assets.publishing.batches import by_group
 from estinel_assets.publishing.claims import give_up_claim, take_claim
 from estinel_assets.publishing.model import DIGEST, PUBLICATION, JsonObject, Place
 from estinel_assets.publishing.objects import Objects, address_of
-from estinel_assets.publishing.ports import Targets
+from estinel_assets.publishing.ports import Change, Targets
 from estinel_assets.publishing.reasons import PublishingReason
 from estinel_assets.publishing.shared_collections import deletion, register, unregister
-from estinel_assets.publishing.steps import Kind, Phase, Step, Verb
+from estinel_assets.publishing.spool import Spool
+from estinel_assets.publishing.steps import Kind, Phase, Step, Steps, Verb, by_group
 
 
 @dataclass(slots=True)
@@ -25,15 +25,19 @@ class Worker:
     """Objects at once."""
     check: Callable[[], None]
     """Raises where the lease is lost; asked before anything is written."""
+    spool: Spool
+    """Keeps what grows with the number of items."""
     objects_done: Callable[[int], None] = field(default=lambda _: None)
     """Told of the bytes of each object."""
     objects: Objects = field(init=False)
     """Writes and deletes objects."""
 
     def __post_init__(self) -> None:
-        self.objects = Objects(self.targets, self.publication, self.in_flight, self.check)
+        self.objects = Objects(
+            self.targets, self.publication, self.in_flight, self.check, self.spool
+        )
 
-    def do(self, phase: Phase, steps: Sequence[Step]) -> None:
+    def do(self, phase: Phase, steps: Steps) -> None:
         """Do all steps of a phase.
 
         Raises:
@@ -100,7 +104,7 @@ class Worker:
             txn=self.txn,
         )
 
-    def _do_after(self, steps: Sequence[Step]) -> None:
+    def _do_after(self, steps: Steps) -> None:
         """Do what follows a commit. Each step may be done again."""
         objects = [step for step in steps if step.kind is Kind.OBJECT]
         failed = self.objects.delete(objects).failed
@@ -113,14 +117,10 @@ class Worker:
             elif step.kind is Kind.CLAIM:
                 self.give_up_claim(step, whichever=True)
 
-    def _write_documents(self, steps: Sequence[Step]) -> None:
-        self.targets.index.apply(
-            [self.document(step) for step in steps if step.verb is not Verb.DELETE],
-            [step.name for step in steps if step.verb is Verb.DELETE],
-            expected={step.name: step.former_digest for step in steps},
-        )
+    def _write_documents(self, steps: Steps) -> None:
+        self.targets.index.apply(_DocumentChanges(self, steps))
 
-    def _write_collections(self, steps: Iterable[Step]) -> None:
+    def _write_collections(self, steps: Steps) -> None:
         for step in steps:
             register(self.targets.journal, step.name, self.publication)
             document = {**_body(step), PUBLICATION: self.publication, DIGEST: step.digest}
@@ -129,7 +129,7 @@ class Worker:
             else:
                 self.targets.need_stac().replace_collection(document)
 
-    def _write_items(self, steps: Sequence[Step]) -> None:
+    def _write_items(self, steps: Steps) -> None:
         for collection in sorted({step.group for step in steps}):
             self._use_collection(collection)
         for verb in (Verb.CREATE, Verb.REPLACE):
@@ -150,10 +150,23 @@ class Worker:
                 f"the collection {name} was deleted while its items were prepared; try again",
             )
 
-    def _delete_items(self, steps: Iterable[Step]) -> None:
+    def _delete_items(self, steps: Steps) -> None:
         for collection, batch in by_group(steps):
             self.check()
             self.targets.need_stac().delete_items(collection, [step.name for step in batch])
+
+
+@dataclass(frozen=True, slots=True)
+class _DocumentChanges:
+    """What steps do to the index; read again as often as the index needs."""
+
+    worker: Worker
+    steps: Steps
+
+    def __iter__(self) -> Iterator[Change]:
+        for step in self.steps:
+            write = None if step.verb is Verb.DELETE else self.worker.document(step)
+            yield Change(step.name, step.former_digest, write)
 
 
 @dataclass(frozen=True, slots=True)

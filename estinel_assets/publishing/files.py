@@ -8,20 +8,33 @@ with size, time and inode, so that `changed` can say at the end what was not lef
 import hashlib
 import os
 import stat
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import count
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
 from estinel_assets.compute.threads import Threads
 from estinel_assets.errors import BadInputError
+from estinel_assets.publishing.batches import batches
 from estinel_assets.publishing.model import JsonObject
+from estinel_assets.publishing.product_files import (
+    Listing,
+    Names,
+    ProductFiles,
+    file_of,
+    file_row,
+    file_shelf,
+    type_shelf,
+)
 from estinel_assets.publishing.reading import (
     CHANGED,
     Stamp,
     UnusableFileError,
     digest_in,
+    is_text,
+    media_type_of,
     read_digests,
     read_start,
     readable,
@@ -31,6 +44,9 @@ from estinel_assets.publishing.reading import (
 )
 from estinel_assets.publishing.reasons import PublishingReason
 from estinel_assets.publishing.scanned import Fault, ScannedFile
+from estinel_assets.publishing.shelves import AT_ONCE, Form, Row, plain
+from estinel_assets.publishing.sidecars import Sidecars
+from estinel_assets.publishing.spool import Spool
 from estinel_assets.publishing.stac_documents import Problem, read_document
 from estinel_assets.storage.checksums import SHA256, Hasher, UnreadChecksum, parse_checksum
 from estinel_assets.storage.paths import check_path
@@ -42,51 +58,25 @@ LOCALIZED = ".localized"
 
 _AT_ONCE = 4
 _SIDECAR_BYTES = 4096
-_MEDIA_TYPES = {
-    ".csv": "text/csv",
-    ".geojson": "application/geo+json",
-    ".h5": "application/x-hdf5",
-    ".html": "text/html",
-    ".jpeg": "image/jpeg",
-    ".jpg": "image/jpeg",
-    ".json": "application/json",
-    ".kml": "application/vnd.google-earth.kml+xml",
-    ".nc": "application/x-netcdf",
-    ".parquet": "application/vnd.apache.parquet",
-    ".png": "image/png",
-    ".tif": "image/tiff",
-    ".tiff": "image/tiff",
-    ".txt": "text/plain",
-    ".xml": "application/xml",
-    ".zip": "application/zip",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """What a product's folder holds."""
-
-    paths: tuple[Path, ...]
-    """Files, and links to files of the job's folder, in the order of their names."""
-    faults: tuple[Fault, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Seen:
-    """What became of one path."""
+    """A file that was read."""
 
-    result: ScannedFile | Fault
-    stamp: Stamp | None = None
+    file: ScannedFile
+    stamp: Stamp
 
 
 class JobFiles:
     """The files of one job's folder; `catalogs.FolderFiles`. Safe to use from many threads."""
 
-    def __init__(self, folder: Path, *, at_once: int = _AT_ONCE) -> None:
+    def __init__(self, folder: Path, spool: Spool, *, at_once: int = _AT_ONCE) -> None:
         """Take a folder.
 
         Args:
             folder: of the job; a link to it is followed.
+            spool: keeps what is found.
             at_once: files that are hashed at the same time.
 
         Raises:
@@ -99,10 +89,16 @@ class JobFiles:
             raise BadInputError(
                 f"job folder {folder} cannot be read ({why(error)}); name a folder"
             ) from None
+        self.spool = spool
         self._at_once = at_once
-        self._seen: dict[Path, _Seen] = {}
-        self._documents: dict[Path, str] = {}
-        self._names: dict[Path, frozenset[str]] = {}
+        self._names = spool.shelf(plain(2))
+        self._files = file_shelf(spool)
+        self._types = type_shelf(spool)
+        self._groups = count()
+        self._seen = spool.shelf(Form(7, _seen_row, _seen))
+        self._documents = spool.shelf(plain(3))
+        self._sidecars = Sidecars(spool)
+        self._faults: dict[str, Fault] = {}
         self._lock = Lock()
 
     @property
@@ -126,44 +122,41 @@ class JobFiles:
             Files and faults: a name that no store takes, a link out of the job's folder or to a
             folder, a link to nothing, a pipe, socket or device, a folder that cannot be read.
         """
-        paths: list[Path] = []
+        with self._lock:
+            group = str(next(self._groups))
         faults: list[Fault] = []
-        waiting = [folder]
-        while waiting:
-            here = waiting.pop()
-            try:
-                names = sorted(os.listdir(here))  # noqa: PTH208 - names, not paths, are sorted
-            except OSError as error:
-                faults.append(self._fault(PublishingReason.MISSING_ASSET, here, unread(error)))
-                continue
-            if LOCALIZED in names and here != folder:
-                continue
-            for name in names:
-                if name.startswith(".") or name == DATASETS_FILE:
-                    continue
-                path = here / name
-                try:
-                    check_path(path.relative_to(folder).as_posix())
-                    kind = self._kind(path)
-                except BadInputError as error:
-                    what = readable(str(error))
-                    faults.append(self._fault(PublishingReason.INVALID_DATASET, path, what))
-                except UnusableFileError as error:
-                    faults.append(self._fault(error.reason, path, error.what))
-                except OSError as error:
-                    faults.append(self._fault(PublishingReason.MISSING_ASSET, path, unread(error)))
-                else:
-                    if kind == "file":
-                        paths.append(path)
-                    elif path not in skip:
-                        waiting.append(path)
-        return Listing(tuple(sorted(paths)), tuple(faults))
+        self._names.put((group, name) for name in self._walk(folder, skip, faults))
+        faults.sort(key=lambda fault: fault.where)
+        return Listing(folder, Names(self._names, group), tuple(faults))
 
-    def hash_all(self, paths: Iterable[Path]) -> None:
-        """Read many files, so that `find` has them at hand."""
+    def hash_all(self, paths: Iterable[Path]) -> dict[Path, Fault]:
+        """Read many files, so that `find` has them at hand; what is wrong with them."""
+        faults: dict[Path, Fault] = {}
         for done in Threads(self._at_once).map(self.find, paths):
             if done.error is not None:
                 raise done.error
+            if isinstance(done.value, Fault):
+                faults[done.item] = done.value
+        return faults
+
+    def take(self, listing: Listing) -> tuple[ProductFiles, dict[str, Fault]]:
+        """Read the files of a product.
+
+        Returns:
+            Those that can be published, and what is wrong with the others, by relative path.
+        """
+        files = ProductFiles(self._files, self._types, listing.names.group)
+        faults: dict[str, Fault] = {}
+        prefix = f"{listing.folder}/".removeprefix(f"{self._folder}/")
+        for names in batches(listing.names, AT_ONCE):
+            seen = self._taken(prefix, names)
+            missing = [listing.folder / name for name in names if name not in seen]
+            broken = self.hash_all(missing)
+            faults |= {str(path.relative_to(listing.folder)): it for path, it in broken.items()}
+            if len(broken) < len(missing):
+                seen = self._taken(prefix, names)
+            files.put(replace(file, relative=name) for name, file in seen.items())
+        return files, faults
 
     def find(self, path: Path) -> ScannedFile | Fault:
         """A regular file that lies inside the folder once all links are followed.
@@ -177,16 +170,17 @@ class JobFiles:
             The file, or what is wrong: `missing_asset`, `path_traversal`, `checksum_mismatch`, or
             `invalid_catalog` for a name that no store takes.
         """
-        plain = Path(os.path.normpath(path))
-        seen = self._seen.get(plain)
-        if seen is None:
-            try:
-                seen = self._look(plain)
-            except UnusableFileError as error:
-                seen = _Seen(self._fault(error.reason, plain, error.what))
+        plain = os.path.normpath(path)
+        stands = self._standing(plain)
+        if stands is not None:
+            return stands
+        try:
+            seen = self._look(Path(plain))
+        except UnusableFileError as error:
+            fault = self._fault(error.reason, Path(plain), error.what)
             with self._lock:
-                seen = self._seen.setdefault(plain, seen)
-        return seen.result
+                return self._faults.setdefault(plain, fault)
+        return self._seen.setdefault(seen).file
 
     def check_declared(
         self, file: ScannedFile, declared: Mapping[str, Any]
@@ -242,8 +236,8 @@ class JobFiles:
             return [self._fault(error.reason, path, error.what)]
         except OSError as error:
             return [self._fault(PublishingReason.MISSING_ASSET, path, unread(error))]
-        with self._lock:
-            self._documents[path] = reading.digest.hex()
+        if (name := self._name(str(path))) is not None:
+            self._documents.set([("", name, reading.digest.hex())])
         if reading.document is None or reading.problems:
             return [
                 self._fault(PublishingReason.INVALID_DATASET, path, _said(problem))
@@ -254,17 +248,72 @@ class JobFiles:
     def changed(self) -> list[Fault]:
         """What is no longer as it was when it was read; empty where all was left alone."""
         faults = []
-        for path, seen in sorted(self._seen.items()):
-            if not isinstance(seen.result, ScannedFile):
-                continue
-            try:
-                same = Stamp.of(path.stat()) == seen.stamp
-            except OSError:
-                same = False
-            read = self._documents.get(path)
-            if not same or (read is not None and read != seen.result.sha256):
-                faults.append(self._fault(PublishingReason.CHECKSUM_MISMATCH, path, CHANGED))
+        for batch in batches(self._seen, AT_ONCE):
+            documents = self._documents.look_up(("", one.file.relative) for one in batch)
+            for seen in batch:
+                path = self._folder / seen.file.relative
+                try:
+                    same = Stamp.of(path.stat()) == seen.stamp
+                except OSError:
+                    same = False
+                read = documents.get(("", seen.file.relative))
+                if not same or (read is not None and read[2] != seen.file.sha256):
+                    faults.append(self._fault(PublishingReason.CHECKSUM_MISMATCH, path, CHANGED))
         return faults
+
+    def _walk(self, folder: Path, skip: Collection[Path], faults: list[Fault]) -> Iterator[str]:
+        """Paths of the files below a folder, relative to it; what is wrong with others."""
+        waiting = [""]
+        while waiting:
+            below = waiting.pop()
+            if below and os.path.lexists(folder / below / LOCALIZED):
+                continue
+            for entry in self._entries(folder / below, faults):
+                if entry.name.startswith(".") or entry.name == DATASETS_FILE:
+                    continue
+                name = f"{below}{entry.name}"
+                try:
+                    check_path(name)
+                    kind = self._kind(entry)
+                except BadInputError as error:
+                    reason, what = PublishingReason.INVALID_DATASET, readable(str(error))
+                except UnusableFileError as error:
+                    reason, what = error.reason, error.what
+                except OSError as error:
+                    reason, what = PublishingReason.MISSING_ASSET, unread(error)
+                else:
+                    if kind == "file":
+                        yield name
+                    elif Path(entry.path) not in skip:
+                        waiting.append(f"{name}/")
+                    continue
+                faults.append(self._fault(reason, Path(entry.path), what))
+
+    def _entries(self, folder: Path, faults: list[Fault]) -> Iterator["os.DirEntry[str]"]:
+        try:
+            with os.scandir(folder) as entries:
+                yield from entries
+        except OSError as error:
+            faults.append(self._fault(PublishingReason.MISSING_ASSET, folder, unread(error)))
+
+    def _name(self, path: str) -> str | None:
+        """A path relative to the folder; None outside of it, or where no store takes it."""
+        folder = f"{self._folder}/"
+        name = path.removeprefix(folder)
+        return name if len(name) < len(path) and is_text(name) else None
+
+    def _taken(self, prefix: str, names: Iterable[str]) -> dict[str, ScannedFile]:
+        """Files that were read, of those with these names in a folder."""
+        if not is_text(prefix):
+            return {}
+        seen = self._seen.look_up(("", prefix + name) for name in names)
+        return {name[len(prefix) :]: one.file for (_, name), one in seen.items()}
+
+    def _standing(self, path: str) -> ScannedFile | Fault | None:
+        """What was found before."""
+        name = self._name(path)
+        seen = self._seen.get("", name) if name is not None else None
+        return self._faults.get(path) if seen is None else seen.file
 
     def _look(self, path: Path) -> _Seen:
         real = self._inside(path)
@@ -275,7 +324,10 @@ class JobFiles:
             raise UnusableFileError(
                 PublishingReason.INVALID_CATALOG, readable(str(error))
             ) from None
-        sidecars = self._sidecars(path)
+        sidecars = {
+            algorithm: (name, self._said(path.with_name(name), algorithm))
+            for algorithm, name in self._sidecars.beside(path, relative)
+        }
         hashers: dict[str, Hasher] = {
             name: hashlib.new(name, usedforsecurity=False) for name in sidecars
         }
@@ -289,19 +341,26 @@ class JobFiles:
                     f"{name} is {digests[name]}, {readable(sidecar)} says {said}; "
                     "one of the two is damaged",
                 )
-        media_type = _MEDIA_TYPES.get(path.suffix.lower())
+        media_type = media_type_of(path)
         file = ScannedFile(relative, real, stamp.size, digests[SHA256], media_type)
         return _Seen(file, stamp)
 
-    def _kind(self, path: Path) -> str:
+    def _said(self, sidecar: Path, algorithm: str) -> str:
+        """The digest in a checksum file, lower-case hex."""
+        said = digest_in(read_start(self._inside(sidecar), _SIDECAR_BYTES), algorithm)
+        if said is None:
+            what = f"{readable(sidecar.name)} beside it holds no {algorithm}"
+            raise UnusableFileError(PublishingReason.CHECKSUM_MISMATCH, what)
+        return said
+
+    def _kind(self, entry: "os.DirEntry[str]") -> str:
         """`file` or `folder`."""
-        mode = path.lstat().st_mode
-        if stat.S_ISDIR(mode):
+        if entry.is_dir(follow_symlinks=False):
             return "folder"
-        if not stat.S_ISLNK(mode):
-            regular(mode)
+        if not entry.is_symlink():
+            regular(entry.stat(follow_symlinks=False).st_mode)
             return "file"
-        target = self._inside(path).stat().st_mode
+        target = self._inside(Path(entry.path)).stat().st_mode
         if stat.S_ISDIR(target):
             raise UnusableFileError(
                 PublishingReason.INVALID_DATASET,
@@ -331,42 +390,6 @@ class JobFiles:
             )
         return real
 
-    def _sidecars(self, path: Path) -> dict[str, tuple[str, str]]:
-        """Name and digest (lower-case hex) of the checksum files beside a file, by algorithm."""
-        found = {}
-        for sidecar in self._names_beside(path):
-            if not sidecar.startswith(f"{path.name}."):
-                continue
-            algorithm = sidecar[len(path.name) + 1 :].lower()
-            if algorithm not in hashlib.algorithms_available:
-                continue
-            start = read_start(self._inside(path.with_name(sidecar)), _SIDECAR_BYTES)
-            said = digest_in(start, algorithm)
-            if said is None:
-                raise UnusableFileError(
-                    PublishingReason.CHECKSUM_MISMATCH,
-                    f"{readable(sidecar)} beside it holds no {algorithm}",
-                )
-            found[algorithm] = (sidecar, said)
-        return found
-
-    def _names_beside(self, path: Path) -> Collection[str]:
-        """Names of possible checksum files in a file's folder."""
-        names = self._names.get(path.parent)
-        if names is None:
-            try:
-                beside = os.listdir(path.parent)  # noqa: PTH208
-            except OSError as error:
-                raise UnusableFileError(PublishingReason.MISSING_ASSET, unread(error)) from None
-            names = frozenset(
-                name
-                for name in beside
-                if name.rpartition(".")[2].lower() in hashlib.algorithms_available
-            )
-            with self._lock:
-                self._names[path.parent] = names
-        return names
-
     def _mismatch(self, file: ScannedFile, what: str) -> Fault:
         return self._fault(PublishingReason.CHECKSUM_MISMATCH, file.source, what)
 
@@ -376,3 +399,14 @@ class JobFiles:
 
 def _said(problem: Problem) -> str:
     return f"{problem.at}: {problem.what}" if problem.at else problem.what
+
+
+def _seen_row(seen: _Seen) -> Row:
+    stamp = seen.stamp
+    return "", *file_row(seen.file), f"{stamp.mtime_ns} {stamp.inode}"
+
+
+def _seen(row: Row) -> _Seen:
+    file = file_of(row[1:-1])
+    mtime_ns, inode = map(int, row[-1].split())
+    return _Seen(file, Stamp(file.size, mtime_ns, inode))

@@ -5,18 +5,19 @@ objects that are published. The record `begin.json` comes last and seals them: a
 stands for nothing that was done, and is thrown away. It goes first when the journal is closed.
 """
 
-import gzip
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from io import BytesIO
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from estinel_assets.errors import NotFoundError, StoreError
 from estinel_assets.publishing.batches import batches
 from estinel_assets.publishing.layout import journal_path, journals_path, state_path
-from estinel_assets.publishing.state import GZIP_TYPE
-from estinel_assets.publishing.steps import Phase, Step, from_line, to_line
+from estinel_assets.publishing.lines import GZIP_TYPE, read_lines, write_lines
+from estinel_assets.publishing.steps import Phase, Step, Steps, from_line, to_line
 from estinel_assets.storage.documents import read_json, write_json
 from estinel_assets.storage.port import ObjectStore
 
@@ -58,7 +59,7 @@ class Journal:
 
     def write(
         self,
-        steps: Mapping[Phase, Sequence[Step]],
+        steps: Mapping[Phase, Steps],
         *,
         run_id: str,
         started_at: AwareDatetime,
@@ -74,7 +75,10 @@ class Journal:
             former_txn: the transaction whose state stands now.
             check: raises where the lease is lost.
         """
-        parts = {phase: self._write_parts(phase, some) for phase, some in steps.items() if some}
+        counts = {phase: len(some) for phase, some in steps.items()}
+        parts = {
+            phase: self._write_parts(phase, some) for phase, some in steps.items() if counts[phase]
+        }
         begin = Begin(
             publication=self.publication,
             txn=self.txn,
@@ -82,7 +86,7 @@ class Journal:
             started_at=started_at,
             parts=parts,
             former_txn=former_txn,
-            steps=sum(map(len, steps.values())),
+            steps=sum(counts.values()),
         )
         check()
         write_json(self.store, self._path("begin.json"), begin.model_dump(mode="json"))
@@ -178,9 +182,9 @@ class Journal:
     def _write_parts(self, phase: Phase, steps: Iterable[Step]) -> int:
         parts = 0
         for batch in batches(steps, PART_STEPS):
-            body = "\n".join(map(to_line, batch)).encode()
-            packed = gzip.compress(body, compresslevel=3, mtime=0)
-            self.store.put(self._part(phase, parts), packed, content_type=GZIP_TYPE)
+            packed = BytesIO()
+            write_lines(packed, map(to_line, batch))
+            self.store.put(self._part(phase, parts), packed.getvalue(), content_type=GZIP_TYPE)
             parts += 1
         return parts
 
@@ -188,9 +192,8 @@ class Journal:
         path = self._part(phase, number)
         body = self.store.get(path).data
         try:
-            # Not splitlines: texts may hold characters that it takes for ends of lines.
-            return [from_line(line) for line in gzip.decompress(body).decode().split("\n")]
-        except (ValueError, KeyError, TypeError, EOFError, OSError) as error:
+            return list(map(from_line, read_lines([body])))
+        except (ValueError, KeyError, TypeError, EOFError, zlib.error) as error:
             raise StoreError(
                 f"{self.store.uri(path)} is no part of a journal ({type(error).__name__}); restore "
                 "it from a backup"

@@ -1,7 +1,7 @@
 """What is published: objects, documents, collections and items, each with a digest.
 
-Bodies are read when they are needed, so that what is held of a publication is small: a few hundred
-bytes for each of its parts.
+Bodies are read when they are needed, and the parts of a publication stand on shelves, so that what
+is in memory does not grow with it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
+
+from estinel_assets.publishing.shelves import Key, Shelf
 
 JsonObject = dict[str, Any]
 
@@ -36,6 +38,15 @@ class StoreAt:
     """S3 server other than the one of the settings; empty for that."""
     profile: str = ""
     """Profile of the AWS configuration; empty for the settings' credentials."""
+
+    @property
+    def group(self) -> str:
+        """What keys of its objects begin with: the store, whatever the credentials."""
+        return f"{self.endpoint_url} {self.url}"
+
+    def as_json(self) -> dict[str, str]:
+        """As records keep it."""
+        return {"url": self.url, "endpoint_url": self.endpoint_url, "profile": self.profile}
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -70,6 +81,11 @@ class ObjectEntry:
     """Hex."""
     media_type: str | None = None
 
+    @property
+    def key(self) -> Key:
+        """Its place on a shelf."""
+        return self.store.group, self.path
+
 
 @dataclass(frozen=True, slots=True)
 class DocumentEntry:
@@ -102,18 +118,22 @@ class ItemEntry:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """Everything that a publication is to consist of. Ids are unique within each sequence."""
+    """Everything that a publication is to consist of.
+
+    Its parts stand on shelves of the spool, however many they are; collections are few.
+    """
 
     publication: str
     """Its id."""
     fingerprint: str
     """Digest of all that goes in; the same content has the same fingerprint."""
+    objects: Shelf[ObjectEntry]
+    documents: Shelf[DocumentEntry]
+    items: Shelf[ItemEntry]
     places: tuple[Place, ...] = ()
     """Prefixes that are this publication's own, and nobody else's."""
-    objects: Sequence[ObjectEntry] = ()
-    documents: Sequence[DocumentEntry] = ()
     collections: Sequence[CollectionEntry] = ()
-    items: Sequence[ItemEntry] = ()
+    """Their ids are unique."""
     warnings: tuple[str, ...] = field(default=())
 
     @property

@@ -21,6 +21,8 @@ from estinel_assets.publishing.claims import has_claim
 from estinel_assets.publishing.model import Place, StoreAt
 from estinel_assets.publishing.ports import Targets
 from estinel_assets.publishing.reasons import PublishingReason
+from estinel_assets.publishing.shelves import Row, Shelf, plain
+from estinel_assets.publishing.spool import Spool
 from estinel_assets.publishing.steps import Step
 from estinel_assets.storage.port import ObjectStore
 
@@ -66,8 +68,10 @@ class Objects:
     """Objects at once."""
     check: Callable[[], None]
     """Raises where the lease is lost; asked before each write and deletion."""
-    listed: dict[Place, dict[str, int]] = field(default_factory=dict)
-    """Sizes by path of what stood below each prefix when the first deletion there began."""
+    spool: Spool
+    """Keeps what was listed."""
+    listed: dict[Place, Shelf[Row]] = field(default_factory=dict)
+    """Prefix, path and size of what stood below each prefix when the first deletion there began."""
 
     def create(self, steps: Iterable[Step], done: Callable[[int], None]) -> None:
         """Write objects that do not stand yet.
@@ -90,7 +94,7 @@ class Objects:
         for size in all_at_once(create, steps, in_flight=self.in_flight):
             done(size)
 
-    def delete(self, steps: Sequence[Step]) -> Deleted:
+    def delete(self, steps: Iterable[Step]) -> Deleted:
         """Delete objects, each as well as can be; absent ones are no error.
 
         Only below prefixes that are this publication's own now, and only what has the size that
@@ -131,10 +135,13 @@ class Objects:
     def _ours(self, place: Place, steps: Sequence[Step], deleted: Deleted) -> list[Step]:
         """The steps whose objects stand and are ours."""
         store = self.targets.open_store(place.store)
-        sizes = self.listed.get(place)
-        if sizes is None:
+        listed = self.listed.get(place)
+        if listed is None:
+            listed = self.listed[place] = self.spool.shelf(plain(3))
             found_now = store.list(place.path) if place.path else ()
-            sizes = self.listed[place] = {meta.path: meta.size for meta in found_now}
+            listed.put((place.path, meta.path, meta.size) for meta in found_now)
+        standing = listed.look_up((place.path, step.name) for step in steps)
+        sizes = {path: size for _, path, size in standing.values()}
         found = [step for step in steps if step.name in sizes]
         ours = found and has_claim(self.targets.journal, store.uri(place.path), self.publication)
         kept = [step for step in found if ours and sizes[step.name] == step.size]

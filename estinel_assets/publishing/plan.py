@@ -11,7 +11,6 @@ from estinel_assets.publishing.model import (
     DIGEST,
     PUBLICATION,
     CollectionEntry,
-    Content,
     DocumentEntry,
     ItemEntry,
     JsonObject,
@@ -22,9 +21,10 @@ from estinel_assets.publishing.model import (
     digest_of,
     owner_of,
 )
+from estinel_assets.publishing.parts import ObjectPart
 from estinel_assets.publishing.ports import IndexedDocument
 from estinel_assets.publishing.reasons import PublishingReason
-from estinel_assets.publishing.state import State
+from estinel_assets.publishing.shelves import Key
 from estinel_assets.publishing.steps import Kind, Known, Step, Verb
 
 SHOWN = 20
@@ -47,17 +47,17 @@ class ConflictError(PermanentError):
         return PermanentError, (self.reason, str(self))
 
 
-def plan_places(wanted: Collection[Place], state: State) -> Iterator[Step]:
+def plan_places(wanted: Iterable[Place], known: Collection[Place]) -> Iterator[Step]:
     """Claims to take."""
-    for place in sorted(set(wanted) - state.places):
+    for place in sorted(set(wanted).difference(known)):
         yield Step(Kind.CLAIM, Verb.CREATE, place.path, store=place.store)
 
 
 def plan_objects(
     wanted: Iterable[ObjectEntry],
     places: Collection[Place],
-    state: State,
-    standing: Mapping[tuple[StoreAt, str], int],
+    known: Mapping[Key, ObjectPart],
+    standing: Mapping[Key, int],
 ) -> Iterator[Step]:
     """Objects to create. None is ever replaced.
 
@@ -67,19 +67,19 @@ def plan_objects(
     Args:
         wanted: what is to stand.
         places: the prefixes that they stand below.
-        state: what this publication consists of now.
-        standing: size by store and path of all that stands below the places.
+        known: those of them that this publication consists of now.
+        standing: sizes of those of them under whose keys something stands.
 
     Raises:
         ConflictError: objects stand there that are not this publication's.
     """
     in_the_way: list[str] = []
     for one in wanted:
-        key = one.store, one.path
-        known = state.objects.get(key)
-        if key in standing and known == (one.size, one.sha256) and standing[key] == one.size:
+        ours, size = known.get(one.key), standing.get(one.key)
+        same = ours is not None and (ours.size, ours.digest) == (one.size, one.sha256)
+        if same and size == one.size:
             continue
-        if key in standing and (known is not None or standing[key] != one.size):
+        if size is not None and (ours is not None or size != one.size):
             where = f"{one.store.url}/{one.path}" if one.store.url else one.path
             in_the_way.append(f"the object {where}")
             continue
@@ -218,31 +218,34 @@ def plan_document_deletions(
             )
 
 
-def plan_after(content: Content | None, state: State) -> Iterator[Step]:
-    """What is done once the new state stands: nothing refers to these any more.
+def plan_object_deletions(gone: Iterable[ObjectPart], places: Collection[Place]) -> Iterator[Step]:
+    """Objects to delete once the new state stands: nothing refers to these any more.
 
     Args:
-        content: what stands then; None for nothing.
-        state: what stood before.
+        gone: what is no longer wanted.
+        places: the prefixes that they stand below.
     """
-    kept_objects = set() if content is None else {(one.store, one.path) for one in content.objects}
-    for (store, path), (size, digest) in sorted(state.objects.items()):
-        if (store, path) not in kept_objects:
-            yield Step(
-                Kind.OBJECT,
-                Verb.DELETE,
-                path,
-                group=place_of(store, path, state.places),
-                store=store,
-                size=size,
-                former_digest=digest,
-            )
-    if content is None:
-        used = {group for group, _ in state.items}
-        for name in sorted(state.collections | used):
-            yield Step(Kind.COLLECTION, Verb.DELETE, name)
-    kept_places = set() if content is None else set(content.places)
-    for place in sorted(state.places - kept_places):
+    for one in gone:
+        yield Step(
+            Kind.OBJECT,
+            Verb.DELETE,
+            one.path,
+            group=place_of(one.store, one.path, places),
+            store=one.store,
+            size=one.size,
+            former_digest=one.digest,
+        )
+
+
+def plan_collection_deletions(collections: Iterable[str]) -> Iterator[Step]:
+    """Collections to give up, and to delete where we made them and nobody else uses them."""
+    for name in sorted(collections):
+        yield Step(Kind.COLLECTION, Verb.DELETE, name)
+
+
+def plan_claim_deletions(known: Iterable[Place], kept: Collection[Place]) -> Iterator[Step]:
+    """Claims to give up."""
+    for place in sorted(set(known).difference(kept)):
         yield Step(Kind.CLAIM, Verb.DELETE, place.path, store=place.store)
 
 

@@ -1,6 +1,6 @@
 """The targets as the transaction sees them; the object store's port is `storage.port`."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
@@ -49,6 +49,17 @@ class WritableDocument(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class Change:
+    """One document of the index that is written or deleted."""
+
+    id: str
+    expected: str | None
+    """Digest of what stands now; None for nothing."""
+    document: WritableDocument | None
+    """What is to stand, under the same id; None for nothing."""
+
+
+@dataclass(frozen=True, slots=True)
 class DocumentQuery:
     """What to look for; everything given must hold."""
 
@@ -77,19 +88,11 @@ class DocumentIndex(Protocol):
         """The documents of these ids that there are, by id."""
         ...
 
-    def apply(
-        self,
-        writes: Sequence[WritableDocument],
-        deletes: Collection[str] = (),
-        *,
-        expected: Mapping[str, str | None],
-    ) -> None:
+    def apply(self, changes: Iterable[Change]) -> None:
         """Write and delete in one transaction: all or nothing.
 
         Args:
-            writes: each in place of the one that stands.
-            deletes: ids; absent ones are no error.
-            expected: digest of what stands now, by id of all that is touched; None for nothing.
+            changes: in the order of their ids, each once; read more than once, in batches.
 
         Raises:
             DocumentsChangedError: something else stands; nothing was changed.

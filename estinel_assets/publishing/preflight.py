@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from collections import defaultdict
 from pathlib import Path
 
 from estinel_assets.errors import PermanentError
@@ -28,11 +27,8 @@ def check_room(targets: Targets, plan: Plan, txn: str) -> None:
         PermanentError: there is too little room, or no right to write; all stores are named.
         StoreError: a store refuses the small object.
     """
-    wanted: dict[StoreAt, int] = defaultdict(int)
-    for step in plan.steps[Phase.OBJECTS]:
-        wanted[step.store] += step.size
     problems = []
-    for at, size in sorted(wanted.items()):
+    for at, size in sorted(plan.sizes.items()):
         store = targets.open_store(at)
         root = parse_root(store.url)
         if isinstance(root, LocalRoot):

@@ -90,15 +90,23 @@ class Publications:
     address: Callable[[Place], str]
     """Where readers find what stands below a place."""
 
-    def source(self, folder: Path) -> FolderSource:
+    def source(self, folder: Path, spool: Spool) -> FolderSource:
         """Look a folder through.
+
+        Args:
+            folder: of a job.
+            spool: keeps what is found; open as long as the source is used.
 
         Raises:
             BadInputError: it is no folder.
             FolderRefusedError: it cannot be published; all faults are listed.
         """
         scan = scan_folder(
-            folder, self.config, settings=self.settings, environment=self.environment
+            folder,
+            self.config,
+            settings=self.settings,
+            spool=spool,
+            environment=self.environment,
         )
         return FolderSource(scan, self.address)
 
@@ -109,7 +117,7 @@ class Publications:
             EstinelError: it cannot be published.
         """
         return self.publisher.plan(
-            self.source(request.folder), request.publication, request.policy, spool
+            self.source(request.folder, spool), request.publication, request.policy, spool
         )
 
     def publish(self, request: Request, *, anew: bool = False) -> Outcome:
@@ -256,7 +264,7 @@ class Publications:
             reason = str(PublishingReason.INTERNAL_ERROR)
             message = mask_text(f"{type(error).__name__}: {error}")[:MESSAGE_LENGTH]
         outcome = self._outcome(key, reason, message, began, inputs(), former, {**detail, **more})
-        self.book.ledger.put_one(outcome)
+        self.book.objects.put_one(outcome)
         log.info(
             "publication ended",
             publication=publication,
@@ -268,9 +276,9 @@ class Publications:
         return outcome
 
     def _publish_folder(self, request: Request) -> Result:
-        result = self.publisher.publish(
-            self.source(request.folder), request.publication, request.policy
-        )
+        with Spool() as spool:
+            source = self.source(request.folder, spool)
+            result = self.publisher.publish(source, request.publication, request.policy)
         if result.current is not None and not result.current.removed:
             documents = self.publisher.targets.index.search(
                 DocumentQuery(publication=result.publication)

@@ -1,7 +1,7 @@
 """Documents of a catalogue as they are published: for the API, and as a static catalogue."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -36,7 +36,7 @@ class Target:
 
     root: CatalogRoot
     placement: Placement
-    rewritten: Collection[str] = ()
+    rewritten: Container[str] = ()
     """Documents whose published copies differ from the files, by relative path."""
 
     @property
@@ -141,7 +141,7 @@ def _forget_file(asset: JsonObject) -> None:
 
 
 def static_document(
-    source: Mapping[str, Any], *, document: str, root: CatalogRoot, rewritten: Collection[str]
+    source: Mapping[str, Any], *, document: str, root: CatalogRoot, rewritten: Container[str]
 ) -> JsonObject:
     """Make a document of an absolute catalogue work wherever the catalogue stands.
 
@@ -174,7 +174,7 @@ def static_document(
 
 
 def _static_asset(
-    asset: Any, *, document: str, root: CatalogRoot, rewritten: Collection[str]
+    asset: Any, *, document: str, root: CatalogRoot, rewritten: Container[str]
 ) -> Any:
     href = as_text(as_mapping(asset).get("href"))
     meant = resolve(href, document=document, root=root) if href else None

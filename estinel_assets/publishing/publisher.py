@@ -14,21 +14,13 @@ from estinel_assets.publishing.ending import Action, PublicationError, Recovery,
 from estinel_assets.publishing.journal import Journal, open_journals
 from estinel_assets.publishing.layout import lease_path
 from estinel_assets.publishing.model import Content, Policy
+from estinel_assets.publishing.parts import NextState, State, current_of, read_state
 from estinel_assets.publishing.planning import Plan, Planner
 from estinel_assets.publishing.ports import Targets
 from estinel_assets.publishing.preflight import check_room
 from estinel_assets.publishing.reasons import PublishingReason
 from estinel_assets.publishing.spool import Spool
-from estinel_assets.publishing.state import (
-    Current,
-    Standing,
-    State,
-    current_of,
-    drop_states,
-    read_current,
-    read_state,
-    state_of,
-)
+from estinel_assets.publishing.state import Current, Standing, drop_states, read_current
 from estinel_assets.publishing.transaction import Transaction, recover
 from estinel_assets.storage.lease import Lease, Timing, read_lease
 from estinel_assets.storage.processes import current_process, is_gone
@@ -138,8 +130,8 @@ class Publisher:
         Raises:
             PublicationError: a target failed, or another worker is at it.
         """
-        with _told(), self._lease(publication) as (lease, suspect):
-            return self._recover(publication, lease, suspect=suspect)
+        with _told(), self._lease(publication) as (lease, suspect), Spool() as spool:
+            return self._recover(publication, lease, spool, suspect=suspect)
 
     def _target(self, source: Source, publication: str, policy: Policy) -> tuple[str, str]:
         """Where a source goes, and the suffix of its ids: to the next free version, maybe."""
@@ -171,11 +163,9 @@ class Publisher:
             former_txn=(work.standing.current and work.standing.current.txn) or None,
             check=work.check,
         )
-        made = plan.collections_made() | former.collections
-        state = State() if content is None else state_of(content, made)
+        state = NextState(content, frozenset(plan.collections_made() | former.collections))
         current = current_of(
             work.publication,
-            content,
             state,
             txn=txn,
             policy=policy,
@@ -183,7 +173,7 @@ class Publisher:
             run_id=self.run.run_id,
             moved=work.standing.current is not None and work.standing.current.moved,
         )
-        worker = self._worker(journal, work.check)
+        worker = self._worker(journal, work.check, work.spool)
         transaction = Transaction(worker, journal, begin, plan, self.run, work.renew)
         transaction.carry_out(work.standing, state, current)
         warnings = transaction.settle()
@@ -202,15 +192,16 @@ class Publisher:
         return planner.plan(content)
 
     def _state(self, work: "_Work") -> State:
-        return read_state(self.targets.journal, work.standing.current)
+        return read_state(self.targets.journal, work.standing.current, work.spool)
 
-    def _worker(self, journal: Journal, check: Callable[[], None]) -> Worker:
+    def _worker(self, journal: Journal, check: Callable[[], None], spool: Spool) -> Worker:
         return Worker(
             self.targets,
             journal.publication,
             journal.txn,
             self.in_flight,
             check,
+            spool,
             self.objects_done,
         )
 
@@ -222,7 +213,7 @@ class Publisher:
             PublicationError: whatever comes up.
         """
         with _told(), self._lease(publication) as (lease, suspect), Spool() as spool:
-            recovered = self._recover(publication, lease, suspect=suspect)
+            recovered = self._recover(publication, lease, spool, suspect=suspect)
             left = [one for one in recovered if one.undo is not None and not one.undo.complete]
             if left:
                 raise PublicationError(
@@ -258,11 +249,13 @@ class Publisher:
         finally:
             lease.release()
 
-    def _recover(self, publication: str, lease: Lease, *, suspect: bool) -> list[Recovery]:
+    def _recover(
+        self, publication: str, lease: Lease, spool: Spool, *, suspect: bool
+    ) -> list[Recovery]:
         """Repair what was broken off, and throw away states that no transaction left standing."""
         journals = open_journals(self.targets.journal, publication)
         recovered = [
-            recover(self._worker(journal, lease.check), journal, self.run, suspect=suspect)
+            recover(self._worker(journal, lease.check, spool), journal, self.run, suspect=suspect)
             for journal in journals
         ]
         if all(one.undo is None or one.undo.complete for one in recovered):

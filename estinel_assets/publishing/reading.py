@@ -15,6 +15,24 @@ from estinel_assets.storage.checksums import Hasher
 
 CHANGED = "changed while it was read; publish when the job has ended"
 
+_MEDIA_TYPES = {
+    ".csv": "text/csv",
+    ".geojson": "application/geo+json",
+    ".h5": "application/x-hdf5",
+    ".html": "text/html",
+    ".jpeg": "image/jpeg",
+    ".jpg": "image/jpeg",
+    ".json": "application/json",
+    ".kml": "application/vnd.google-earth.kml+xml",
+    ".nc": "application/x-netcdf",
+    ".parquet": "application/vnd.apache.parquet",
+    ".png": "image/png",
+    ".tif": "image/tiff",
+    ".tiff": "image/tiff",
+    ".txt": "text/plain",
+    ".xml": "application/xml",
+    ".zip": "application/zip",
+}
 _CHUNK = 1024 * 1024
 _OPENING = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _HEX = re.compile(r"(?:[0-9a-fA-F]{2})+")
@@ -116,6 +134,16 @@ def regular(mode: int) -> None:
             if stat.S_ISDIR(mode)
             else "is a pipe, socket or device; only regular files can be published",
         )
+
+
+def media_type_of(path: Path) -> str | None:
+    """The media type that a name tells; None where it tells none."""
+    return _MEDIA_TYPES.get(path.suffix.lower())
+
+
+def is_text(name: str) -> bool:
+    """Whether a name is Unicode."""
+    return name.isascii() or name == name.encode("utf-8", "replace").decode()
 
 
 def readable(text: str) -> str:

@@ -22,7 +22,15 @@ from estinel_assets.publishing.extractors import run_extractor
 from estinel_assets.publishing.files import LOCALIZED, JobFiles
 from estinel_assets.publishing.reading import readable, unread
 from estinel_assets.publishing.reasons import PublishingReason
-from estinel_assets.publishing.scanned import Fault, FolderRefusedError, Product, Scan
+from estinel_assets.publishing.scanned import (
+    Fault,
+    FolderRefusedError,
+    Product,
+    Scan,
+    ScannedFile,
+)
+from estinel_assets.publishing.shelves import Row, plain
+from estinel_assets.publishing.spool import Spool
 from estinel_assets.settings import PublishingSettings
 
 _FINGERPRINT = "estinel-publication-1"
@@ -46,6 +54,7 @@ def scan_folder(
     config: DatasetsConfig,
     *,
     settings: PublishingSettings,
+    spool: Spool,
     environment: Mapping[str, str] = MappingProxyType({}),
 ) -> Scan:
     """Look through a job's folder. Nothing is written, but by extractors that are allowed.
@@ -59,13 +68,14 @@ def scan_folder(
         folder: of the job.
         config: the routes.
         settings: which types are published, and whether extractors run.
+        spool: keeps what is found; open as long as the scan is used.
         environment: variables for extractors.
 
     Raises:
         BadInputError: it is no folder that can be read.
         FolderRefusedError: it cannot be published; all faults are listed.
     """
-    files = JobFiles(folder)
+    files = JobFiles(folder, spool)
     catalogs = [found for found in find_catalogs(files.folder) if not _is_given(found, files)]
     datasets = _find_datasets(files, frozenset(catalogs))
     faults, warnings = list(datasets.faults), [*config.warnings, *datasets.warnings]
@@ -94,7 +104,7 @@ def scan_folder(
         warnings += odd
         if catalog is not None:
             products.append(catalog)
-    files.hash_all(path for draft in drafts for path in draft.paths)
+    files.hash_all(path for draft in drafts for path in draft.listing.paths)
     for draft in drafts:
         product = finish_dataset(draft, files)
         if isinstance(product, list):
@@ -108,7 +118,7 @@ def scan_folder(
         faults.append(Fault(PublishingReason.NOTHING_FOUND, ".", _NOTHING))
     if waiting or faults:
         raise FolderRefusedError([*waiting, *faults])
-    warnings += _case_clashes(products)
+    warnings += _case_clashes(products, spool)
     return Scan(files.folder, tuple(products), fingerprint_of(products), tuple(warnings))
 
 
@@ -129,12 +139,23 @@ def fingerprint_of(products: Iterable[Product]) -> str:
     """
     digest = hashlib.sha256(_FINGERPRINT.encode())
     for product in sorted(products, key=lambda product: product.id):
-        entries = sorted((file.relative, file.sha256) for file in product.files)
-        browse = sorted((file.relative, file.sha256) for file in product.browse_files)
-        told = [product.id, _route_told(product.route), entries, browse]
-        digest.update(json.dumps(told, sort_keys=True).encode())
+        for piece in _told(product):
+            digest.update(piece.encode())
         digest.update(b"\n")
     return digest.hexdigest()
+
+
+def _told(product: Product) -> Iterator[str]:
+    """A product as one JSON array, in pieces: its id, route, files and browse files."""
+    route = json.dumps(_route_told(product.route), sort_keys=True)
+    yield f"[{json.dumps(product.id)}, {route}"
+    for files in (product.files, product.browse_files):
+        between = ", ["
+        for file in files:
+            yield f"{between}{json.dumps([file.relative, file.sha256])}"
+            between = ", "
+        yield "]" if between == ", " else ", []"
+    yield "]"
 
 
 def _route_told(route: Route) -> dict[str, Any]:
@@ -164,8 +185,7 @@ def _find_datasets(files: JobFiles, catalogs: Collection[Path]) -> _Datasets:
         if here in catalogs:
             continue
         try:
-            with os.scandir(here) as entries:
-                inside = sorted(entries, key=lambda entry: entry.name)
+            inside = sorted(filter(_matters, os.scandir(here)), key=lambda entry: entry.name)
         except OSError as error:
             found.faults.append(
                 Fault(PublishingReason.MISSING_ASSET, files.where(here), unread(error))
@@ -192,6 +212,12 @@ def _find_datasets(files: JobFiles, catalogs: Collection[Path]) -> _Datasets:
                 found.faults += _linked(files, here / entry.name)
     found.folders.sort()
     return found
+
+
+def _matters(entry: "os.DirEntry[str]") -> bool:
+    """Whether it is more than a file of a dataset."""
+    named = entry.name.endswith(DATASET_ENDING) or entry.name == LOCALIZED
+    return named or entry.is_symlink() or entry.is_dir(follow_symlinks=False)
 
 
 def _misnamed(files: JobFiles, folder: Path, names: Collection[str]) -> Iterator[Fault]:
@@ -249,15 +275,21 @@ def _duplicates(products: Sequence[Product], files: JobFiles) -> Iterator[Fault]
             )
 
 
-def _case_clashes(products: Iterable[Product]) -> Iterator[str]:
+def _case_clashes(products: Iterable[Product], spool: Spool) -> list[str]:
     """Names that some file systems take for one; stores do not."""
-    for product in products:
-        first: dict[str, str] = {}
-        for file in product.files:
-            alike = unicodedata.normalize("NFC", file.relative).casefold()
-            other = first.setdefault(alike, file.relative)
-            if other != file.relative:
-                yield (
-                    f"{product.id}: {other} and {file.relative} are one file where case or "
-                    "Unicode forms do not matter"
-                )
+    clashes: list[str] = []
+
+    def same(one: Row, other: Row) -> None:
+        clashes.append(
+            f"{product.id}: {other[2]} and {one[2]} are one file where case or Unicode forms do "
+            "not matter"
+        )
+
+    names = spool.shelf(plain(3))
+    for number, product in enumerate(products):
+        names.put(((str(number), _alike(file), file.relative) for file in product.files), same)
+    return clashes
+
+
+def _alike(file: ScannedFile) -> str:
+    return unicodedata.normalize("NFC", file.relative).casefold()

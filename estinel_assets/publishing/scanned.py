@@ -1,9 +1,9 @@
 """What a job's folder was found to hold, before it is decided where it goes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from estinel_assets.errors import PermanentError
 from estinel_assets.publishing.datasets_config import Route
@@ -79,15 +79,8 @@ class Placement:
     """Added to ids under the policy `version`, such as `-v2`."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProductParts:
-    """What one product adds to the index and the STAC API."""
-
-    documents: Sequence[DocumentEntry] = ()
-    collections: Sequence[CollectionEntry] = ()
-    items: Sequence[ItemEntry] = ()
-    files: Sequence[ScannedFile] = ()
-    """What is copied: the scanned files, some of them made anew for their new place."""
+Part: TypeAlias = ScannedFile | DocumentEntry | CollectionEntry | ItemEntry
+"""What a product adds to a store, the index or the STAC API."""
 
 
 class Product(Protocol):
@@ -109,8 +102,8 @@ class Product(Protocol):
         ...
 
     @property
-    def files(self) -> Sequence[ScannedFile]:
-        """All files to copy."""
+    def files(self) -> Iterable[ScannedFile]:
+        """All files to copy, sorted by their relative paths; may be read more than once."""
         ...
 
     @property
@@ -118,8 +111,11 @@ class Product(Protocol):
         """Small browse images, copied to the browse location too, if the route has one."""
         ...
 
-    def parts(self, placement: Placement, spool: Spool) -> ProductParts:
-        """Make documents, collections and items for a place; bodies go into the spool."""
+    def parts(self, placement: Placement, spool: Spool) -> Iterator[Part]:
+        """Make documents, collections and items for a place; bodies go into the spool.
+
+        The files are among them, some of them made anew for their new place.
+        """
         ...
 
 

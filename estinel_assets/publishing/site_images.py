@@ -8,17 +8,19 @@ made again.
 
 import json
 import posixpath
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from estinel_assets.errors import NotFoundError, PermanentError, StoreError
+from estinel_assets.publishing.entry_forms import object_shelf
 from estinel_assets.publishing.item_documents import document_id, item_document
 from estinel_assets.publishing.model import (
     DIGEST,
     PUBLICATION,
+    Body,
     CollectionEntry,
     Content,
     DocumentEntry,
@@ -26,6 +28,7 @@ from estinel_assets.publishing.model import (
     JsonObject,
 )
 from estinel_assets.publishing.reasons import PublishingReason
+from estinel_assets.publishing.shelves import Form, Row
 from estinel_assets.publishing.spool import Spool
 from estinel_assets.storage.documents import load_json, read_json
 from estinel_assets.storage.port import ObjectStore
@@ -71,17 +74,23 @@ class SiteImages:
         spool: Spool,
     ) -> Content:
         """See `Source.content`."""
-        items, documents = [], []
-        for path, version in self.images:
-            digest = self._digest(path, version)
+
+        def item(digest: str, path: str) -> ItemEntry:
             body = _Item(self, path, publication, digest)
-            items.append(ItemEntry(self.collection, posixpath.basename(path), digest, body))
-            named = document_id({"id": posixpath.basename(path), "collection": self.collection})
-            documents.append(DocumentEntry(named, digest, _Document(body)))
+            return ItemEntry(self.collection, posixpath.basename(path), digest, body)
+
+        def made() -> Iterator[ItemEntry]:
+            return (item(self._digest(*image), image[0]) for image in self.images)
+
+        items = spool.shelf(Form(4, _item_row, lambda row: item(*row[2:])))
+        items.put(made())
+        documents = spool.shelf(Form(4, _document_row, lambda row: _document(item(*row[2:]))))
+        documents.put(map(_document, made()))
         described = _collection(self.collection)
         return Content(
             publication=publication,
             fingerprint=self.fingerprint,
+            objects=object_shelf(spool),
             documents=documents,
             collections=[
                 CollectionEntry(self.collection, self._digest("collection"), spool.add(described))
@@ -142,11 +151,33 @@ class _Item:
 class _Document:
     """The index document of an item; a `Body`."""
 
-    item: _Item
+    item: Body
 
     def read(self) -> JsonObject:
         """Make it from the item."""
         return item_document(self.item.read(), version=VERSION)
+
+
+def _item_row(one: ItemEntry) -> Row:
+    return one.collection, one.id, one.digest, _path(one.body)
+
+
+def _document_row(one: DocumentEntry) -> Row:
+    return "", one.id, one.digest, _path(one.body)
+
+
+def _document(item: ItemEntry) -> DocumentEntry:
+    named = document_id({"id": item.id, "collection": item.collection})
+    return DocumentEntry(named, item.digest, _Document(item.body))
+
+
+def _path(body: Body) -> str:
+    """The stored item that a body is made from."""
+    match body:
+        case _Item(path=path) | _Document(item=_Item(path=path)):
+            return path
+        case _:
+            raise TypeError(f"{type(body).__name__} is no image's")
 
 
 def site_of(publication: str) -> str | None:

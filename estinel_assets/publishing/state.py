@@ -1,16 +1,13 @@
-"""What a publication consists of: a small record that says which state stands, and the state.
+"""The small record of a publication that says which state stands.
 
-Replacing the record, by compare-and-swap, is what commits a transaction. The state, one line for
-each part, is written before, under the transaction's own name.
+Replacing it, by compare-and-swap, is what commits a transaction. The state itself is written before
+(`parts`).
 """
 
-import gzip
-import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
-from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, TypeAdapter, ValidationError
 
@@ -22,11 +19,10 @@ from estinel_assets.errors import (
     UnansweredError,
 )
 from estinel_assets.publishing.layout import current_path, state_path, states_path
-from estinel_assets.publishing.model import Content, Place, Policy, StoreAt
+from estinel_assets.publishing.model import Policy
 from estinel_assets.storage.documents import JSON_TYPE, dump_json, load_json
 from estinel_assets.storage.port import ObjectStore
 
-GZIP_TYPE = "application/gzip"
 _TRIES = 4
 
 
@@ -65,79 +61,6 @@ class Standing:
 
     current: Current | None
     etag: str | None
-
-
-@dataclass(slots=True)
-class State:
-    """All parts of a publication, without their bodies."""
-
-    places: set[Place] = field(default_factory=set)
-    objects: dict[tuple[StoreAt, str], tuple[int, str]] = field(default_factory=dict)
-    """Size and sha256 by store and path."""
-    documents: dict[str, str] = field(default_factory=dict)
-    """Digest by id."""
-    collections: set[str] = field(default_factory=set)
-    """Those that this publication made."""
-    items: dict[tuple[str, str], str] = field(default_factory=dict)
-    """Digest by collection and id."""
-
-    def lines(self) -> Iterator[str]:
-        """The state as the store keeps it, sorted."""
-        for place in sorted(self.places):
-            yield _line(kind="place", store=asdict(place.store), path=place.path)
-        for (store, path), (size, digest) in sorted(self.objects.items()):
-            yield _line(kind="object", store=asdict(store), path=path, size=size, digest=digest)
-        for name, digest in sorted(self.documents.items()):
-            yield _line(kind="document", id=name, digest=digest)
-        for name in sorted(self.collections):
-            yield _line(kind="collection", id=name)
-        for (collection, name), digest in sorted(self.items.items()):
-            yield _line(kind="item", collection=collection, id=name, digest=digest)
-
-    def add(self, line: str) -> None:
-        """Take in a line.
-
-        Raises:
-            KeyError: it is none.
-            ValueError: it is none.
-        """
-        part = json.loads(line)
-        match part["kind"]:
-            case "place":
-                self.places.add(Place(StoreAt(**part["store"]), part["path"]))
-            case "object":
-                key = StoreAt(**part["store"]), part["path"]
-                self.objects[key] = part["size"], part["digest"]
-            case "document":
-                self.documents[part["id"]] = part["digest"]
-            case "collection":
-                self.collections.add(part["id"])
-            case "item":
-                self.items[part["collection"], part["id"]] = part["digest"]
-            case kind:
-                raise ValueError(f"unknown part {kind!r}")
-
-
-def state_of(content: Content, collections_made: set[str]) -> State:
-    """The state that a content leads to."""
-    return State(
-        places=set(content.places),
-        objects={(one.store, one.path): (one.size, one.sha256) for one in content.objects},
-        documents={one.id: one.digest for one in content.documents},
-        collections=collections_made,
-        items={(one.collection, one.id): one.digest for one in content.items},
-    )
-
-
-def counts_of(state: State) -> dict[str, int]:
-    """How much it is."""
-    return {
-        "objects": len(state.objects),
-        "bytes": sum(size for size, _ in state.objects.values()),
-        "documents": len(state.documents),
-        "collections": len(state.collections),
-        "items": len(state.items),
-    }
 
 
 def read_current(store: ObjectStore, publication: str) -> Standing:
@@ -260,12 +183,6 @@ def fence(
     raise StoreError(f"{store.uri(path)} keeps changing; check who writes it")
 
 
-def write_state(store: ObjectStore, publication: str, txn: str, state: State) -> None:
-    """Store a state under its transaction's name."""
-    packed = gzip.compress("\n".join(state.lines()).encode(), mtime=0)
-    store.put(state_path(publication, txn), packed, content_type=GZIP_TYPE)
-
-
 def drop_states(store: ObjectStore, publication: str) -> None:
     """Delete the states that nothing refers to. The caller holds the publication's lease."""
     current = read_current(store, publication).current
@@ -273,28 +190,6 @@ def drop_states(store: ObjectStore, publication: str) -> None:
     for meta in list(store.list(states_path(publication))):
         if meta.path != kept:
             store.delete(meta.path)
-
-
-def read_state(store: ObjectStore, current: Current | None) -> State:
-    """The state that stands; an empty one where nothing does.
-
-    Raises:
-        StoreError: it cannot be read or understood.
-    """
-    state = State()
-    if current is None or current.removed:
-        return state
-    path = state_path(current.publication, current.txn)
-    try:
-        # Not splitlines: names may hold characters that it takes for ends of lines.
-        for line in filter(None, gzip.decompress(store.get(path).data).decode().split("\n")):
-            state.add(line)
-    except (ValueError, KeyError, TypeError, EOFError, OSError) as error:
-        raise StoreError(
-            f"{store.uri(path)} is no state of a publication ({type(error).__name__}); restore it "
-            "from a backup"
-        ) from None
-    return state
 
 
 def _swap(store: ObjectStore, path: str, etag: str | None, current: Current) -> None:
@@ -310,38 +205,6 @@ def _is_committed(store: ObjectStore, current: Current) -> bool:
     return stands is not None and stands.txn == current.txn
 
 
-def _line(**part: Any) -> str:
-    return json.dumps(part, ensure_ascii=False, separators=(",", ":"))
-
-
 @cache
 def _adapter() -> TypeAdapter[Current]:
     return TypeAdapter(Current)
-
-
-def current_of(
-    publication: str,
-    content: Content | None,
-    state: State,
-    *,
-    txn: str,
-    policy: Policy,
-    now: datetime,
-    run_id: str,
-    moved: bool,
-) -> Current:
-    """The record of a state; of a removal where there is no content."""
-    return Current(
-        publication=publication,
-        fingerprint="" if content is None else content.fingerprint,
-        txn=txn,
-        removed=content is None,
-        policy=policy,
-        committed_at=now,
-        run_id=run_id,
-        moved=moved,
-        counts=counts_of(state),
-        places=tuple(
-            f"{place.store.url}/{place.path}".lstrip("/") for place in sorted(state.places)
-        ),
-    )

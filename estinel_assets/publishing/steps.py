@@ -1,11 +1,14 @@
 """The steps of a publication, what undoes each, and how the journal writes them down."""
 
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from estinel_assets.publishing.batches import batches
 from estinel_assets.publishing.model import Body, JsonObject, StoreAt
 
 
@@ -121,6 +124,21 @@ class Step:
         return f"{self.verb} {self.kind} {where}"
 
 
+class Steps(Protocol):
+    """Steps of one phase; they need not be in memory, and may be read more than once."""
+
+    def __iter__(self) -> Iterator[Step]: ...
+
+    def __len__(self) -> int: ...
+
+
+def by_group(steps: Iterable[Step]) -> Iterator[tuple[str, list[Step]]]:
+    """Steps in batches of one group each, such as one collection; in order."""
+    for group, members in groupby(steps, key=lambda step: step.group):
+        for batch in batches(members):
+            yield group, batch
+
+
 def to_line(step: Step) -> str:
     """A step as one line of the journal."""
     document: dict[str, Any] = {
@@ -128,7 +146,7 @@ def to_line(step: Step) -> str:
         "verb": step.verb,
         "name": step.name,
         "group": step.group,
-        "store": asdict(step.store) if step.kind in (Kind.CLAIM, Kind.OBJECT) else None,
+        "store": step.store.as_json() if step.kind in (Kind.CLAIM, Kind.OBJECT) else None,
         "size": step.size,
         "digest": step.digest,
         "former_digest": step.former_digest,

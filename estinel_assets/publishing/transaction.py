@@ -12,16 +12,10 @@ from estinel_assets.publishing.doing import Worker
 from estinel_assets.publishing.ending import PhaseTiming, PublicationError, Recovery, reason_of
 from estinel_assets.publishing.journal import Begin, Journal
 from estinel_assets.publishing.objects import ForeignObjectError
+from estinel_assets.publishing.parts import NextState, write_state
 from estinel_assets.publishing.planning import Plan
 from estinel_assets.publishing.reasons import PublishingReason
-from estinel_assets.publishing.state import (
-    Current,
-    Standing,
-    State,
-    commit,
-    fence,
-    write_state,
-)
+from estinel_assets.publishing.state import Current, Standing, commit, fence
 from estinel_assets.publishing.steps import Phase
 from estinel_assets.publishing.undoing import Undoing, UndoReport
 
@@ -49,7 +43,7 @@ class Transaction:
     _phase: Phase | None = None
     _committing: bool = False
 
-    def carry_out(self, standing: Standing, state: State, current: Current) -> None:
+    def carry_out(self, standing: Standing, state: NextState, current: Current) -> None:
         """Do all steps and commit; on any failure undo them.
 
         Args:
@@ -68,7 +62,8 @@ class Transaction:
                 if self.plan.steps[phase]:
                     self._do(phase)
             self._phase = None
-            write_state(self.journal.store, self.journal.publication, self.journal.txn, state)
+            at = self.journal
+            write_state(at.store, at.publication, at.txn, state, self.plan.spool)
             self.renew()
             self._committing = True
             commit(self.journal.store, standing, current, self.worker.check)

@@ -11,13 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from estinel_assets.errors import EstinelError, LeaseLostError
-from estinel_assets.publishing.batches import by_group
-from estinel_assets.publishing.doing import PlannedDocument, Worker
+from estinel_assets.publishing.doing import Worker
 from estinel_assets.publishing.journal import Begin, Journal, Left
 from estinel_assets.publishing.model import PUBLICATION, JsonObject, digest_of, owner_of
 from estinel_assets.publishing.objects import address_of, is_foreign
-from estinel_assets.publishing.ports import IndexedDocument, StacTarget
-from estinel_assets.publishing.steps import Phase, Step
+from estinel_assets.publishing.ports import Change, IndexedDocument, StacTarget
+from estinel_assets.publishing.steps import Phase, Step, by_group
 
 SHOWN = 20
 STILL_USED = "kept until nothing refers to them any more"
@@ -178,21 +177,15 @@ class Undoing:
     def _undo_documents(self, phase: Phase, steps: Sequence[Step]) -> None:
         index = self.worker.targets.index
         standing = index.get([step.name for step in steps])
-        writes: list[PlannedDocument] = []
-        deletes: list[str] = []
-        expected: dict[str, str | None] = {}
-        for step in steps:
+        changes: list[Change] = []
+        for step in sorted(steps, key=lambda step: step.name):
             stands = standing.get(step.name)
-            if not self._is_to_be_undone(step, stands):
-                continue
-            expected[step.name] = None if stands is None else stands.digest
-            if step.former is None:
-                deletes.append(step.name)
-            else:
-                writes.append(self.worker.document(step.inverse()))
-        if expected:
-            index.apply(writes, deletes, expected=expected)
-        self.report.count(phase, len(expected))
+            if self._is_to_be_undone(step, stands):
+                digest = None if stands is None else stands.digest
+                former = None if step.former is None else self.worker.document(step.inverse())
+                changes.append(Change(step.name, digest, former))
+        index.apply(changes)
+        self.report.count(phase, len(changes))
 
     def _is_to_be_undone(self, step: Step, stands: IndexedDocument | None) -> bool:
         if stands is None:

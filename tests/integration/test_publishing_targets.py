@@ -20,6 +20,7 @@ from estinel_assets.publishing.model import Policy
 from estinel_assets.publishing.opening import opened_publications
 from estinel_assets.publishing.ports import DocumentQuery
 from estinel_assets.publishing.publications import Publications, Request
+from estinel_assets.publishing.spool import Spool
 from estinel_assets.settings import (
     PublishingSettings,
     Settings,
@@ -31,6 +32,7 @@ from tests.support.pgstac import pgstac_api, why_no_pgstac
 from tests.support.proxy import Fault, FaultProxy, Passed
 from tests.support.s3 import S3Access, s3_server
 from tests.support.stac_api import running_stac_api
+from tests.support.tracing import tracing
 from tests.support.web_server import Program, free_port
 
 
@@ -276,8 +278,8 @@ def _api_process(folder: Path) -> Iterator[str]:
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
 def test_memory_does_not_grow_with_the_items(tmp_path: Path) -> None:
-    peaks = []
-    for number in (2500, 5000):
+    publishing, removing = [], []
+    for number in (20, 2500, 5000):  # the first for what is loaded once
         folder = tmp_path / str(number)
         folder.mkdir()
         job = _many(folder, number)
@@ -285,17 +287,20 @@ def test_memory_does_not_grow_with_the_items(tmp_path: Path) -> None:
         with (
             _api_process(folder) as api,
             _publications(_settings(store, api, folder)) as publications,
+            tracing(),
         ):
-            source = publications.source(job.root)
-            tracemalloc.start()
-            publications.publisher.publish(source, "p", Policy.FAIL)
-            peaks.append(tracemalloc.get_traced_memory()[1])
-            tracemalloc.stop()
-    # Two objects, a document and an item: an entry and a step of each stay, some hundred bytes
-    # a part. Bodies are there in batches only: they alone would be more than this.
-    grown = (peaks[1] - peaks[0]) / 2500
-    print(f"{grown:.0f} bytes an item; peaks {[round(peak / 2**20, 1) for peak in peaks]} MiB")
-    assert grown < 5000
+            with Spool() as spool:
+                source = publications.source(job.root, spool)
+                publications.publisher.publish(source, "p", Policy.FAIL)
+            publishing.append(tracemalloc.get_traced_memory()[1])
+            tracemalloc.reset_peak()
+            publications.publisher.remove("p")
+            removing.append(tracemalloc.get_traced_memory()[1])
+    for what, peaks in (("publishing", publishing), ("removing", removing)):
+        grown = (peaks[2] - peaks[1]) / 2500
+        shown = [round(peak / 2**20, 1) for peak in peaks]
+        print(f"{what}: {grown:.0f} bytes an item; peaks {shown} MiB")
+        assert grown < 300, what
 
 
 def test_secrets_are_in_no_message(tmp_path: Path, job: JobFolder, caplog: Any) -> None:

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,15 @@ from estinel_assets.publishing.catalog_product import CatalogProduct
 from estinel_assets.publishing.catalogs import read_catalog
 from estinel_assets.publishing.datasets_config import DatasetsConfig, load_datasets_config
 from estinel_assets.publishing.files import JobFiles
-from estinel_assets.publishing.model import Place, StoreAt
-from estinel_assets.publishing.scanned import Fault, Placement
+from estinel_assets.publishing.model import (
+    CollectionEntry,
+    DocumentEntry,
+    ItemEntry,
+    Place,
+    StoreAt,
+)
+from estinel_assets.publishing.scanned import Fault, Placement, Product, ScannedFile
+from estinel_assets.publishing.spool import Spool
 from tests.support.real import real_data
 
 Document = dict[str, Any]
@@ -189,7 +197,7 @@ def many_items(folder: Path, number: int) -> Path:
 
 def read(folder: Path) -> tuple[CatalogProduct | None, list[Fault], list[str]]:
     """Read a catalogue that is its own job folder."""
-    return read_catalog(folder, config=config(folder), files=JobFiles(folder))
+    return read_catalog(folder, config=config(folder), files=JobFiles(folder, Spool()))
 
 
 def product(folder: Path) -> CatalogProduct:
@@ -209,6 +217,31 @@ def placement(suffix: str = "", *, urls: tuple[str, ...] | None = None) -> Place
         browse_urls=(),
         suffix=suffix,
     )
+
+
+@dataclass
+class Parts:
+    """What a product adds, by kind."""
+
+    documents: list[DocumentEntry] = field(default_factory=list)
+    collections: list[CollectionEntry] = field(default_factory=list)
+    items: list[ItemEntry] = field(default_factory=list)
+    files: list[ScannedFile] = field(default_factory=list)
+
+
+def parts_of(found: Product, where: Placement, spool: Spool) -> Parts:
+    """What a product adds at a place."""
+    parts = Parts()
+    kinds: dict[type[Any], list[Any]] = {
+        DocumentEntry: parts.documents,
+        CollectionEntry: parts.collections,
+        ItemEntry: parts.items,
+        ScannedFile: parts.files,
+    }
+    for part in found.parts(where, spool):
+        kinds[type(part)].append(part)
+    parts.files.sort(key=lambda file: file.relative)
+    return parts
 
 
 def edit(path: Path, change: Callable[[Document], object]) -> None:

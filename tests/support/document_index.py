@@ -5,7 +5,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ from urllib.parse import quote
 from sqlalchemy import Engine, event
 
 from estinel_assets.publishing.index import DocumentsChangedError, open_index
-from estinel_assets.publishing.ports import DocumentIndex, IndexedDocument
+from estinel_assets.publishing.ports import Change, DocumentIndex, IndexedDocument
 from estinel_assets.transport.policy import RetryPolicy
 from tests.support.postgres import PASSWORD, USER, Postgres
 
@@ -131,11 +131,9 @@ class Write:
     expected: Mapping[str, str | None]
 
     def __call__(self, index: DocumentIndex, number: int) -> str:
-        # In an order of its own, so that careless writers would wait for each other.
-        names = self.names if number % 2 else self.names[::-1]
-        writes = [document(name, f"run-{number}", label=f"racer {number}") for name in names]
+        writes = [document(name, f"run-{number}", label=f"racer {number}") for name in self.names]
         try:
-            index.apply(writes, expected=self.expected)
+            apply(index, writes, expected=self.expected)
         except DocumentsChangedError as error:
             return LOST if set(error.ids) <= set(self.names) else f"lost {error.ids}"
         return WON
@@ -152,7 +150,7 @@ class DeleteOrWrite:
         if number % 2:
             return Write(self.names, self.expected)(index, number)
         try:
-            index.apply([], self.names, expected=self.expected)
+            apply(index, [], self.names, expected=self.expected)
         except DocumentsChangedError:
             return LOST
         return WON
@@ -168,7 +166,27 @@ def write_and_hang(url: str, writes: Sequence[IndexedDocument], at_the_end: Any)
     index = opened(url)
     index.probe()
     event.listen(Engine, "commit", hang)
-    index.apply(writes, expected=index_state(index, writes))
+    apply(index, writes, expected=index_state(index, writes))
+
+
+def apply(
+    index: DocumentIndex,
+    writes: Iterable[IndexedDocument],
+    deletes: Iterable[str] = (),
+    *,
+    expected: Mapping[str, str | None],
+) -> None:
+    """Write and delete documents in one transaction.
+
+    Args:
+        index: takes them.
+        writes: in any order.
+        deletes: ids.
+        expected: digest of what stands now, by id.
+    """
+    changes = [Change(one.id, expected[one.id], one) for one in writes]
+    changes += [Change(name, expected[name], None) for name in deletes]
+    index.apply(sorted(changes, key=lambda change: change.id))
 
 
 def index_state(

@@ -11,6 +11,7 @@ from typing import Any
 from estinel_assets.publishing.datasets_config import DatasetsConfig, load_datasets_config
 from estinel_assets.publishing.scan import scan_folder
 from estinel_assets.publishing.scanned import Fault, FolderRefusedError, Scan
+from estinel_assets.publishing.spool import Spool
 from estinel_assets.settings import PublishingSettings
 from tests.support import catalog_folders
 
@@ -116,6 +117,7 @@ def scan(folder: Path, config: DatasetsConfig, **settings: Any) -> Scan:
         folder,
         config,
         settings=PublishingSettings(**settings),
+        spool=Spool(),
         environment={"PATH": os.defpath},
     )
 

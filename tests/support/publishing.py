@@ -13,6 +13,7 @@ from typing import Any
 
 from estinel_assets.errors import StoreError
 from estinel_assets.outcomes.run import Run
+from estinel_assets.publishing.entry_forms import document_shelf, item_shelf, object_shelf
 from estinel_assets.publishing.index import open_index
 from estinel_assets.publishing.layout import ROOT
 from estinel_assets.publishing.model import (
@@ -81,19 +82,23 @@ class Made:
         documents = []
         for name, one in self.documents.items():
             said = digest([one, place.path])
-            body = {"id": name + suffix, "urls": [place.path], **one}
-            documents.append(DocumentEntry(name + suffix, said, spool.add(body)))
+            described = {"id": name + suffix, "urls": [place.path], **one}
+            documents.append(DocumentEntry(name + suffix, said, spool.add(described)))
+        made = object_shelf(spool), document_shelf(spool), item_shelf(spool)
+        made[0].put(objects)
+        made[1].put(documents)
+        made[2].put(items)
         return Content(
             publication=publication,
             fingerprint=self.fingerprint,
+            objects=made[0],
+            documents=made[1],
+            items=made[2],
             places=(place,) if objects else (),
-            objects=objects,
-            documents=documents,
             collections=[
                 CollectionEntry(name, digest(one), spool.add(made_collection(name, **one)))
                 for name, one in self.collections.items()
             ],
-            items=items,
         )
 
 

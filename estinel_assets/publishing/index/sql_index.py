@@ -2,7 +2,7 @@
 
 import json
 import threading
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from typing import TypeVar
@@ -12,12 +12,18 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from estinel_assets.errors import PermanentError, RetryableError, SourceFault, UnitError
+from estinel_assets.publishing.batches import batches
 from estinel_assets.publishing.index.database import Database
 from estinel_assets.publishing.index.errors import DocumentsChangedError, named
 from estinel_assets.publishing.index.fields import check_rows, is_storable, rows_of
 from estinel_assets.publishing.index.queries import PAGE, Search, read_query
 from estinel_assets.publishing.index.tables import VERSION, documents, versions
-from estinel_assets.publishing.ports import DocumentQuery, IndexedDocument, WritableDocument
+from estinel_assets.publishing.ports import (
+    Change,
+    DocumentQuery,
+    IndexedDocument,
+    WritableDocument,
+)
 from estinel_assets.publishing.reasons import PublishingReason
 from estinel_assets.transport.policy import (
     AnswerTimeoutError,
@@ -66,19 +72,11 @@ class SqlDocumentIndex:
         found = self._read(f"reading {len(wanted):,} documents", query)
         return {document.id: document for document in found}
 
-    def apply(
-        self,
-        writes: Sequence[WritableDocument],
-        deletes: Collection[str] = (),
-        *,
-        expected: Mapping[str, str | None],
-    ) -> None:
+    def apply(self, changes: Iterable[Change]) -> None:
         """Write and delete in one transaction: all or nothing; see the port.
 
         Args:
-            writes: each in place of the one that stands.
-            deletes: ids; absent ones are no error.
-            expected: digest of what stands now, by id of all that is touched; None for nothing.
+            changes: in the order of their ids, each once.
 
         Raises:
             DocumentsChangedError: something else stands; nothing was changed.
@@ -86,33 +84,31 @@ class SqlDocumentIndex:
                 `index_failed` where the database refuses.
             RetryableError: (`index_failed`) the database failed until the end. Where it says so,
                 the answer to the last commit was lost, and all may stand or nothing.
-            ValueError: an id is touched twice, or without a digest to expect.
+            ValueError: an id is touched twice, or out of order.
         """
-        wanted = _wanted(writes, deletes, expected)
-        if not wanted:
+        count = _checked(changes)
+        if not count:
             return
-        check_rows(writes)
-        ordered = sorted(writes, key=lambda document: document.id)
-        touched = sorted(filter(is_storable, wanted))
         # The answer to a commit can be lost; then the digests say whether it stands.
         unanswered = False
 
         def once(remaining_s: float) -> None:
             nonlocal unanswered
             with self._connection(remaining_s, writes=True) as connection:
-                standing = self._database.lock(connection, touched)
-                if unanswered and all(standing.get(name) == wanted[name] for name in touched):
+                changed, done = self._compared(connection, changes)
+                if unanswered and done:
                     return
-                changed = [name for name in touched if standing.get(name) != expected[name]]
                 if changed and unanswered:
                     raise _unclear(changed)
                 if changed:
                     raise DocumentsChangedError(changed)
-                self._database.remove(connection, sorted(standing))
                 try:
-                    for start in range(0, len(ordered), _ROWS_AT_ONCE):
-                        rows = rows_of(ordered[start : start + _ROWS_AT_ONCE])
-                        self._database.insert(connection, rows)
+                    for batch in batches(changes, _ROWS_AT_ONCE):
+                        stood = [one.id for one in batch if one.expected is not None]
+                        if stood:
+                            self._database.remove(connection, stood)
+                        written = [one.document for one in batch if one.document is not None]
+                        self._database.insert(connection, rows_of(written))
                 except IntegrityError:
                     raise _RacedError("another writer added one of the documents") from None
                 unanswered = True
@@ -120,13 +116,32 @@ class SqlDocumentIndex:
                 unanswered = False
 
         try:
-            self._run(f"writing {len(wanted):,} documents", once)
+            self._run(f"writing {count:,} documents", once)
         except RetryableError as error:
             if not unanswered:
                 raise
             raise RetryableError(
                 error.reason, f"{error}; the answer to a commit was lost, so it may stand, or not"
             ) from None
+
+    def _compared(
+        self, connection: Connection, changes: Iterable[Change]
+    ) -> tuple[list[str], bool]:
+        """Ids where something else stands than is expected, and whether all is done already.
+
+        What stands changes for nobody else before the transaction ends.
+        """
+        changed: list[str] = []
+        done = True
+        for batch in batches(changes, _ROWS_AT_ONCE):
+            ids = [one.id for one in batch if is_storable(one.id)]
+            standing = self._database.lock(connection, ids)
+            for one in batch:
+                stands = standing.get(one.id)
+                if stands != one.expected:
+                    changed.append(one.id)
+                done = done and stands == (None if one.document is None else one.document.digest)
+        return changed, done
 
     def search(
         self, query: DocumentQuery, *, limit: int | None = None
@@ -268,20 +283,27 @@ def _selected() -> "Select[str, str, str, str]":
     return select(columns.id, columns.publication, columns.digest, cast(columns.document, Text))
 
 
-def _wanted(
-    writes: Sequence[WritableDocument],
-    deletes: Collection[str],
-    expected: Mapping[str, str | None],
-) -> dict[str, str | None]:
-    """Digest of what is to stand, by id of all that is touched; None for nothing."""
-    wanted: dict[str, str | None] = dict.fromkeys(deletes)
-    for document in writes:
-        if document.id in wanted:
-            raise ValueError(f"document {document.id!r} is touched twice in one transaction")
-        wanted[document.id] = document.digest
-    if missing := wanted.keys() - expected.keys():
-        raise ValueError(f"no digest to expect is given for the documents {named(missing)}")
-    return wanted
+def _checked(changes: Iterable[Change]) -> int:
+    """How many changes there are, none of which is bound to fail.
+
+    Raises:
+        PermanentError: see `check_rows`.
+        ValueError: an id is touched twice, or out of order.
+    """
+    count, last = 0, ""
+
+    def written() -> Iterator[WritableDocument]:
+        nonlocal count, last
+        for one in changes:
+            if count and one.id <= last:
+                how = "twice" if one.id == last else "out of order"
+                raise ValueError(f"document {one.id!r} is touched {how} in one transaction")
+            count, last = count + 1, one.id
+            if one.document is not None:
+                yield one.document
+
+    check_rows(written())
+    return count
 
 
 def _unclear(changed: Sequence[str]) -> RetryableError:

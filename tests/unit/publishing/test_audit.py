@@ -7,7 +7,7 @@ import pytest
 
 from estinel_assets.publishing.audit import Finding, Found, audit, repair
 from estinel_assets.publishing.model import Policy
-from estinel_assets.publishing.ports import IndexedDocument
+from estinel_assets.publishing.ports import Change, IndexedDocument
 from tests.support.publishing import Fault, Made, Mode, World, faulty, made_item, memory_world
 from tests.support.watched_store import Crash, bury
 
@@ -35,7 +35,7 @@ def test_a_world_in_order_has_no_findings(world: World) -> None:
 def test_what_vanished_is_found_and_publishing_again_is_the_remedy(world: World) -> None:
     world.objects.delete("products/one/a.tif")
     stands = world.index.get(["a"])
-    world.index.apply([], ["a"], expected={"a": stands["a"].digest})
+    world.index.apply([Change("a", stands["a"].digest, None)])
     world.stac.delete_items("one", ["a"])
     report = audit(world.targets())
     assert report.counts() == {
@@ -49,7 +49,7 @@ def test_what_was_changed_is_found(world: World) -> None:
     world.objects.put("products/one/a.tif", b"other pixels")
     stands = world.index.get(["a"])["a"]
     other = IndexedDocument("a", "p", "another", stands.document)
-    world.index.apply([other], expected={"a": stands.digest})
+    world.index.apply([Change("a", stands.digest, other)])
     (item,) = world.stac.items("one", ["a"]).values()
     item["properties"]["estinel:digest"] = "another"
     world.stac.replace_items("one", [item])
@@ -62,7 +62,7 @@ def test_what_nothing_refers_to_is_found_and_removed(world: World) -> None:
     before = world.snapshot()
     world.objects.put("products/one/stray.tif", b"left behind")
     stray = IndexedDocument("stray", "gone", "d", {"id": "stray"})
-    world.index.apply([stray], expected={"stray": None})
+    world.index.apply([Change("stray", None, stray)])
     item = made_item("one", "stray", **{"estinel:publication": "gone"})
     world.stac.create_items("one", [item])
     foreign = made_item("one", "of-others")

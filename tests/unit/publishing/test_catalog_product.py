@@ -12,19 +12,21 @@ import pytest
 
 from estinel_assets.publishing.model import DIGEST, PUBLICATION
 from estinel_assets.publishing.reasons import PublishingReason
-from estinel_assets.publishing.scanned import FolderRefusedError, Product, ProductParts
+from estinel_assets.publishing.scanned import FolderRefusedError, Product
 from estinel_assets.publishing.spool import Spool
 from estinel_assets.publishing.stac_validation import schema_problems
 from tests.support.catalog_folders import (
     FILE_EXTENSION,
     URL,
     Document,
+    Parts,
     absolute,
     catalog,
     collection,
     edit,
     item,
     nested,
+    parts_of,
     placement,
     product,
     touch,
@@ -44,14 +46,14 @@ def folder(tmp_path: Path) -> Path:
     return nested(tmp_path / "job" / "made")
 
 
-def items_of(parts: ProductParts) -> dict[str, Document]:
+def items_of(parts: Parts) -> dict[str, Document]:
     return {entry.id: entry.body.read() for entry in parts.items}
 
 
 def test_a_catalogue_is_a_product(folder: Path, spool: Spool) -> None:
     found: Product = product(folder)
-    parts = found.parts(placement(), spool)
-    assert parts.files == found.files
+    parts = parts_of(found, placement(), spool)
+    assert parts.files == list(found.files)
     assert not found.browse_files
     assert [(entry.collection, entry.id) for entry in parts.items] == [
         ("things", "one"),
@@ -65,7 +67,7 @@ def test_a_catalogue_is_a_product(folder: Path, spool: Spool) -> None:
 def test_items_belong_to_the_publication_and_have_absolute_addresses(
     folder: Path, spool: Spool
 ) -> None:
-    parts = product(folder).parts(placement(), spool)
+    parts = parts_of(product(folder), placement(), spool)
     for entry in parts.items:
         made = entry.body.read()
         assert made["collection"] == entry.collection
@@ -77,7 +79,7 @@ def test_items_belong_to_the_publication_and_have_absolute_addresses(
 
 
 def test_pystac_finds_what_is_published_valid(folder: Path, spool: Spool) -> None:
-    parts = product(folder).parts(placement(), spool)
+    parts = parts_of(product(folder), placement(), spool)
     for entry in parts.collections:
         pystac.validation.validate_dict(entry.body.read())
     for made in items_of(parts).values():
@@ -87,17 +89,17 @@ def test_pystac_finds_what_is_published_valid(folder: Path, spool: Spool) -> Non
 
 def test_digests_tell_place_publication_and_content_apart(folder: Path, spool: Spool) -> None:
     found = product(folder)
-    first = found.parts(placement(), spool)
-    again = product(folder).parts(placement(), spool)
+    first = parts_of(found, placement(), spool)
+    again = parts_of(product(folder), placement(), spool)
     assert [entry.digest for entry in first.items] == [entry.digest for entry in again.items]
     assert [entry.digest for entry in first.documents] == [
         entry.digest for entry in again.documents
     ]
-    moved = found.parts(placement(urls=("https://other.example.org/made",)), spool)
+    moved = parts_of(found, placement(urls=("https://other.example.org/made",)), spool)
     for former, other in zip(first.items, moved.items, strict=True):
         assert former.digest != other.digest
     edit(folder / "things/one.json", lambda one: one["properties"].update(note="new"))
-    changed = product(folder).parts(placement(), spool)
+    changed = parts_of(product(folder), placement(), spool)
     same = [
         former.digest == other.digest
         for former, other in zip(first.items, changed.items, strict=True)
@@ -106,12 +108,12 @@ def test_digests_tell_place_publication_and_content_apart(folder: Path, spool: S
 
 
 def test_a_former_publication_leaves_no_trace(folder: Path, spool: Spool) -> None:
-    plain = product(folder).parts(placement(), spool)
+    plain = parts_of(product(folder), placement(), spool)
     edit(
         folder / "lone.json",
         lambda lone: lone["properties"].update({PUBLICATION: "old", DIGEST: "0" * 64}),
     )
-    again = product(folder).parts(placement(), spool)
+    again = parts_of(product(folder), placement(), spool)
     assert again.items[-1].digest == plain.items[-1].digest
 
 
@@ -122,7 +124,7 @@ def test_collections_keep_the_links_that_lead_somewhere(folder: Path, spool: Spo
             [{"rel": "about", "href": "./gone.html"}, {"rel": "about", "href": "/home/me/x"}]
         ),
     )
-    parts = product(folder).parts(placement(), spool)
+    parts = parts_of(product(folder), placement(), spool)
     assert parts.collections[1].body.read()["links"] == [
         {"rel": "license", "href": f"{URL}/things/LICENCE.txt"},
         {"rel": "about", "href": "https://example.org/things"},
@@ -135,7 +137,7 @@ def test_assets_of_collections_are_published(folder: Path, spool: Spool) -> None
         folder / "things/collection.json",
         lambda things: things.update(assets={"thumbnail": {"href": "./look.png"}}),
     )
-    parts = product(folder).parts(placement(), spool)
+    parts = parts_of(product(folder), placement(), spool)
     assets = parts.collections[1].body.read()["assets"]
     assert assets == {"thumbnail": {"href": f"{URL}/things/look.png"}}
 
@@ -155,7 +157,7 @@ def test_a_collection_is_made_for_items_without_one(tmp_path: Path, spool: Spool
     for document in (first, second):
         write(folder / f"{document['id']}.json", document)
         touch(folder / f"{document['id']}.tif")
-    parts = product(folder).parts(placement(), spool)
+    parts = parts_of(product(folder), placement(), spool)
     assert [entry.body.read() for entry in parts.collections] == [
         {
             "type": "Collection",
@@ -190,7 +192,7 @@ def test_extents_of_odd_items(
     changed = {**item("a"), **changes}
     write(folder / "a.json", {key: value for key, value in changed.items() if value is not ...})
     touch(folder / "a.tif")
-    parts = product(folder).parts(placement(), spool)
+    parts = parts_of(product(folder), placement(), spool)
     extent = parts.collections[0].body.read()["extent"]
     assert extent["spatial"]["bbox"] == [box]
 
@@ -200,7 +202,7 @@ def test_a_version_has_ids_and_links_of_its_own(folder: Path, spool: Spool) -> N
         folder / "lone.json",
         lambda lone: lone["links"].append({"rel": "predecessor-version", "href": "https://x/y"}),
     )
-    second = items_of(product(folder).parts(placement("-v2"), spool))["lone-v2"]
+    second = items_of(parts_of(product(folder), placement("-v2"), spool))["lone-v2"]
     assert second["properties"]["version"] == "2"
     assert second["assets"]["data"]["href"] == f"{URL}-v2/lone.tif"
     assert second["links"] == [
@@ -215,7 +217,7 @@ def test_a_version_has_ids_and_links_of_its_own(folder: Path, spool: Spool) -> N
         "https://stac-extensions.github.io/version/v1.2.0/schema.json"
         in (second["stac_extensions"])
     )
-    parts = product(folder).parts(placement("-v3"), spool)
+    parts = parts_of(product(folder), placement("-v3"), spool)
     third = items_of(parts)["lone-v3"]
     assert third["links"][0]["href"] == f"{URL}-v2/lone.json"
     assert [entry.id for entry in parts.collections] == ["made", "things"]
@@ -224,7 +226,7 @@ def test_a_version_has_ids_and_links_of_its_own(folder: Path, spool: Spool) -> N
 
 
 def test_a_version_at_another_kind_of_place_has_no_predecessor(folder: Path, spool: Spool) -> None:
-    parts = product(folder).parts(placement("-v2", urls=(URL,)), spool)
+    parts = parts_of(product(folder), placement("-v2", urls=(URL,)), spool)
     assert items_of(parts)["lone-v2"]["links"] == []
 
 
@@ -234,7 +236,7 @@ def test_an_absolute_catalogue_works_where_it_is_published(
 ) -> None:
     folder = absolute(tmp_path / "job" / "made", base)
     found = product(folder)
-    parts = found.parts(placement(), spool)
+    parts = parts_of(found, placement(), spool)
     assert [file.relative for file in parts.files] == [file.relative for file in found.files]
     copy = tmp_path / "copy"
     for file in parts.files:
@@ -249,19 +251,19 @@ def test_an_absolute_catalogue_works_where_it_is_published(
         assert href is not None
         assert Path(href).read_bytes() == b"pixels"
     assert items_of(parts) == items_of(
-        product(nested(tmp_path / "self" / "made")).parts(placement(), spool)
+        parts_of(product(nested(tmp_path / "self" / "made")), placement(), spool)
     )
 
 
 def test_a_self_contained_catalogue_is_copied_as_it_is(folder: Path, spool: Spool) -> None:
-    parts = product(folder).parts(placement(), spool)
+    parts = parts_of(product(folder), placement(), spool)
     assert all(file.source == folder / file.relative for file in parts.files)
 
 
 def test_only_documents_with_old_addresses_are_rewritten(folder: Path, spool: Spool) -> None:
     own = {"rel": "self", "href": "https://old.example.org/run/catalog.json"}
     edit(folder / "catalog.json", lambda document: document["links"].append(own))
-    parts = product(folder).parts(placement(), spool)
+    parts = parts_of(product(folder), placement(), spool)
     changed = [file for file in parts.files if file.source != folder / file.relative]
     assert [file.relative for file in changed] == ["catalog.json"]
     links = json.loads(changed[0].source.read_text())["links"]
@@ -282,7 +284,7 @@ def test_a_rewritten_document_loses_its_old_checksum(tmp_path: Path, spool: Spoo
             stac_extensions=[FILE_EXTENSION], assets={**lone["assets"], "about": asset}
         ),
     )
-    parts = product(folder).parts(placement(), spool)
+    parts = parts_of(product(folder), placement(), spool)
     published = items_of(parts)["lone"]["assets"]["about"]
     assert published == {"href": f"{URL}/things/one.json"}
     static = next(file for file in parts.files if file.relative == "lone.json")
@@ -290,7 +292,7 @@ def test_a_rewritten_document_loses_its_old_checksum(tmp_path: Path, spool: Spoo
 
 
 def test_older_documents_are_published_as_stac_1_1(tmp_path: Path, spool: Spool) -> None:
-    parts = product(unity(tmp_path / "job" / "made")).parts(placement(), spool)
+    parts = parts_of(product(unity(tmp_path / "job" / "made")), placement(), spool)
     for made in items_of(parts).values():
         assert made["stac_version"] == "1.1.0"
         assert schema_problems(made, "Feature") == []
@@ -306,7 +308,7 @@ def test_names_are_encoded_in_addresses(tmp_path: Path, spool: Spool) -> None:
     write(folder / "catalog.json", catalog(("item", "./a.json")))
     write(folder / "a.json", item("a", assets={"data": {"href": "./50% of #1.tif"}}))
     touch(folder / "50% of #1.tif")
-    parts = product(folder).parts(placement(), spool)
+    parts = parts_of(product(folder), placement(), spool)
     assert items_of(parts)["a"]["assets"]["data"]["href"] == f"{URL}/50%25%20of%20%231.tif"
 
 
@@ -321,7 +323,7 @@ def test_the_index_tells_items_of_one_id_apart(folder: Path, spool: Spool) -> No
             {"rel": "child", "href": "./more/collection.json"}
         ),
     )
-    parts = product(folder).parts(placement(), spool)
+    parts = parts_of(product(folder), placement(), spool)
     assert [entry.id for entry in parts.documents] == [
         "one@things",
         "two@things",
@@ -345,5 +347,5 @@ def test_a_document_that_changes_meanwhile_is_refused(
     else:
         edit(folder / "things/one.json", lambda one: one.update(id="other"))
     with pytest.raises(FolderRefusedError, match="changed while") as refused:
-        found.parts(placement(), spool)
+        parts_of(found, placement(), spool)
     assert refused.value.faults[0].reason is PublishingReason.INVALID_CATALOG

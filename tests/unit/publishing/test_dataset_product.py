@@ -12,6 +12,7 @@ from estinel_assets.publishing.model import Place, StoreAt
 from estinel_assets.publishing.reasons import PublishingReason
 from estinel_assets.publishing.scanned import Placement
 from estinel_assets.publishing.spool import Spool
+from tests.support.catalog_folders import parts_of
 from tests.support.job_folders import ENTRY, JobFolder, datasets_config, faults_of, scan
 from tests.support.real import real_data
 
@@ -37,7 +38,7 @@ def only(job: JobFolder, config: DatasetsConfig, **settings: Any) -> DatasetProd
 
 def document(product: DatasetProduct, placement: Placement = PLACEMENT) -> dict[str, Any]:
     with Spool() as spool:
-        (entry,) = product.parts(placement, spool).documents
+        (entry,) = parts_of(product, placement, spool).documents
         body = entry.body.read()
     assert entry.id == body["id"]
     return body

@@ -13,6 +13,7 @@ from estinel_assets.errors import BadInputError
 from estinel_assets.publishing.files import JobFiles
 from estinel_assets.publishing.reasons import PublishingReason
 from estinel_assets.publishing.scanned import Fault, ScannedFile
+from estinel_assets.publishing.spool import Spool
 from tests.support.job_folders import JobFolder, as_nobody
 
 R = PublishingReason
@@ -26,7 +27,7 @@ def job(tmp_path: Path) -> JobFolder:
 
 
 def found(job: JobFolder, relative: str) -> ScannedFile | Fault:
-    return JobFiles(job.root).find(job.root / relative)
+    return JobFiles(job.root, Spool()).find(job.root / relative)
 
 
 def fault(job: JobFolder, relative: str) -> Fault:
@@ -132,7 +133,7 @@ def test_permissions_are_named() -> None:
         job.write("folder/x.nc", b"1").parent.chmod(0)
         try:
             with as_nobody():
-                files = JobFiles(job.root)
+                files = JobFiles(job.root, Spool())
                 listing = files.list_product(job.root)
                 unread = files.find(job.root / "closed.nc")
                 document = files.read_json(job.root / "closed.json")
@@ -150,7 +151,7 @@ def test_a_folder_that_is_none(tmp_path: Path) -> None:
     for name in ("absent", "file"):
         (tmp_path / "file").write_text("")
         with pytest.raises(BadInputError, match="cannot be read"):
-            JobFiles(tmp_path / name)
+            JobFiles(tmp_path / name, Spool())
 
 
 def test_what_a_product_consists_of(job: JobFolder) -> None:
@@ -160,7 +161,7 @@ def test_what_a_product_consists_of(job: JobFolder) -> None:
     job.write("x/given/big.nc", b"1")
     (job.root / "x/link.nc").symlink_to("a.nc")
 
-    listing = JobFiles(job.root).list_product(job.root / "x", skip=[job.root / "x/apart"])
+    listing = JobFiles(job.root, Spool()).list_product(job.root / "x", skip=[job.root / "x/apart"])
 
     assert [path.relative_to(job.root).as_posix() for path in listing.paths] == [
         "x/a.nc",
@@ -179,7 +180,7 @@ def test_every_fault_of_a_product_is_listed(job: JobFolder) -> None:
     os.mkfifo(job.root / "x/pipe")
     Path(os.fsdecode(os.fsencode(job.root) + b"/x/latin\xe9.nc")).write_bytes(b"1")
 
-    listing = JobFiles(job.root).list_product(job.root / "x")
+    listing = JobFiles(job.root, Spool()).list_product(job.root / "x")
 
     assert {one.where: one.reason for one in listing.faults} == {
         "x/line\\nbreak": R.INVALID_DATASET,
@@ -259,7 +260,7 @@ def test_what_documents_declare(
     job: JobFolder, declared: dict[str, object], is_fault: bool, warned: str | None
 ) -> None:
     job.write("x.nc", b"body")
-    files = JobFiles(job.root)
+    files = JobFiles(job.root, Spool())
     file = files.find(job.root / "x.nc")
     assert isinstance(file, ScannedFile)
 
@@ -274,7 +275,7 @@ def test_what_documents_declare(
 def test_a_change_is_noticed(job: JobFolder, change: str) -> None:
     path = job.write("x.nc", b"body")
     job.write("still.nc", b"body")
-    files = JobFiles(job.root)
+    files = JobFiles(job.root, Spool())
     files.hash_all([path, job.root / "still.nc"])
     assert files.changed() == []
 
@@ -298,7 +299,7 @@ def test_a_change_is_noticed(job: JobFolder, change: str) -> None:
 
 def test_a_document_that_changed_between_reading_and_hashing(job: JobFolder) -> None:
     path = job.write("x.json", {"a": 1})
-    files = JobFiles(job.root)
+    files = JobFiles(job.root, Spool())
     assert files.read_json(path) == {"a": 1}
     path.write_text('{"a": 2}')
     files.hash_all([path])
@@ -308,7 +309,7 @@ def test_a_document_that_changed_between_reading_and_hashing(job: JobFolder) -> 
 
 def test_many_files_with_one_thread_or_many(job: JobFolder) -> None:
     paths = [job.write(f"{number}.bin", bytes([number]) * number) for number in range(60)]
-    several, single = JobFiles(job.root, at_once=8), JobFiles(job.root, at_once=1)
+    several, single = (JobFiles(job.root, Spool(), at_once=number) for number in (8, 1))
 
     several.hash_all(paths)
     single.hash_all(paths)
@@ -336,7 +337,7 @@ def test_many_files_with_one_thread_or_many(job: JobFolder) -> None:
 def test_documents_that_no_target_can_hold(job: JobFolder, body: bytes, said: str) -> None:
     path = job.write("x.json", body)
 
-    read = JobFiles(job.root).read_json(path)
+    read = JobFiles(job.root, Spool()).read_json(path)
 
     assert isinstance(read, list)
     assert {one.reason for one in read} == {R.INVALID_DATASET}
@@ -346,7 +347,7 @@ def test_documents_that_no_target_can_hold(job: JobFolder, body: bytes, said: st
 def test_a_document_that_is_a_pipe_is_not_waited_for(job: JobFolder) -> None:
     os.mkfifo(job.root / "x.json")
 
-    read = JobFiles(job.root).read_json(job.root / "x.json")
+    read = JobFiles(job.root, Spool()).read_json(job.root / "x.json")
 
     assert isinstance(read, list)
     assert "pipe" in read[0].what

@@ -20,7 +20,7 @@ from estinel_assets.publishing.index.queries import read_query
 from estinel_assets.publishing.index.words import words_of
 from estinel_assets.publishing.ports import DocumentQuery
 from estinel_assets.publishing.reasons import PublishingReason
-from tests.support.document_index import POLICY, document, rectangle
+from tests.support.document_index import POLICY, apply, document, rectangle
 
 SACRAMENTO = {
     "type": "polygon",
@@ -297,7 +297,7 @@ def test_without_an_address_it_is_a_file_beside_the_store(tmp_path: Path) -> Non
         open_index(None, default_folder=None, policy=POLICY)
     index = open_index(None, default_folder=tmp_path / "store", policy=POLICY)
     assert not (tmp_path / "store").exists(), "something is done before the first use"
-    index.apply([document("a")], expected={"a": None})
+    apply(index, [document("a")], expected={"a": None})
     index.close()
     assert (tmp_path / "store" / INDEX_FILE).is_file()
     again = open_index(

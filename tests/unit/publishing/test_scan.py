@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,8 +20,8 @@ from estinel_assets.publishing.reasons import PublishingReason
 from estinel_assets.publishing.scan import fingerprint_of
 from estinel_assets.publishing.scanned import (
     FolderRefusedError,
+    Part,
     Placement,
-    ProductParts,
     ScannedFile,
 )
 from estinel_assets.publishing.spool import Spool
@@ -77,7 +78,11 @@ def test_a_link_to_a_jobs_folder(job: JobFolder, config: DatasetsConfig, tmp_pat
     job.dataset("AOI_x")
     (tmp_path / "link").symlink_to(job.root)
 
-    assert scan(tmp_path / "link", config) == scan(job.root, config)
+    linked, plain = scan(tmp_path / "link", config), scan(job.root, config)
+    assert (linked.folder, linked.fingerprint) == (plain.folder, plain.fingerprint)
+    assert [list(one.files) for one in linked.products] == [
+        list(one.files) for one in plain.products
+    ]
 
 
 def test_what_a_job_was_given_is_left_out(job: JobFolder, config: DatasetsConfig) -> None:
@@ -328,7 +333,7 @@ class Made:
     browse_files: tuple[ScannedFile, ...] = ()
     folder: Path = Path("/job/x")
 
-    def parts(self, placement: Placement, spool: Spool) -> ProductParts:
+    def parts(self, placement: Placement, spool: Spool) -> Iterator[Part]:
         raise AssertionError((placement, spool))
 
 
@@ -344,7 +349,7 @@ def made(products: dict[str, dict[str, str]], *, source: str = "/job") -> list[M
         Made(
             name,
             replace(ROUTE, place=Place(ROUTE.place.store, f"products/{name}")),
-            tuple(ScannedFile(at, Path(source, at), 1, sha) for at, sha in files.items()),
+            tuple(ScannedFile(at, Path(source, at), 1, sha) for at, sha in sorted(files.items())),
         )
         for name, files in products.items()
     ]
@@ -367,6 +372,17 @@ def test_other_content_has_another_fingerprint(
     one: dict[str, dict[str, str]], other: dict[str, dict[str, str]]
 ) -> None:
     assert (fingerprint_of(made(one)) == fingerprint_of(made(other))) == (one == other)
+
+
+def test_what_was_published_before_has_the_same_fingerprint_still() -> None:
+    names = {"a.nc": "0" * 64, "größe.nc": "1" * 64}
+    files = tuple(ScannedFile(name, Path("/x"), 1, sha) for name, sha in names.items())
+
+    made = [Made("y", ROUTE, ()), Made("x", ROUTE, files, files[:1])]
+
+    assert fingerprint_of(made) == (
+        "a53a95a4e40dea242d55b0a21657a1807b3fa0c54a5855dfc9e67de6d145a428"
+    )
 
 
 def test_the_id_counts() -> None:
