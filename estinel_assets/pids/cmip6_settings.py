@@ -65,9 +65,8 @@ def _problem(value: object, default: object, key: str) -> str:
 
 def is_web_address(value: object) -> bool:
     """Whether it is an absolute http or https URL."""
-    if not isinstance(value, str) or any(
-        char.isspace() or not char.isprintable() for char in value
-    ):
+    # Of white space, only the blank is printable.
+    if not isinstance(value, str) or " " in value or not value.isprintable():
         return False
     try:
         parts = urlsplit(value)

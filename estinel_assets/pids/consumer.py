@@ -13,7 +13,7 @@ from enum import StrEnum
 from itertools import pairwise
 from threading import Event
 
-from estinel_assets.errors import LeaseHeldError, RetryableError
+from estinel_assets.errors import LeaseHeldError, LeaseLostError, RetryableError
 from estinel_assets.logs import get_logger
 from estinel_assets.outcomes.reason import parse_reason
 from estinel_assets.outcomes.record import Outcome
@@ -34,6 +34,8 @@ _AHEAD = 2
 """Messages that are taken, by thread: one in work and one that waits for it."""
 _UNRECORDED = 16
 """Messages that may wait for one before them to end, by thread: so much is held in memory."""
+_HELD_BYTES = 64 * 1024 * 1024
+"""None is taken while those that are not yet recorded have so many bytes."""
 
 log = get_logger(__name__)
 
@@ -164,27 +166,25 @@ class Consumer:
             self._check_claim(task.progress.at)
             return self._work(task.message)
 
-        with OrderedPool(work, threads=self._limits.threads, name="pids") as pool:
-            self._pool = pool
-            try:
-                self._source.open(self)
-                self._go_on(pool)
-                self._drain(pool)
-                self._record_all()
-            except BaseException as error:
-                # Whatever is wrong, nothing more is recorded, and nothing committed.
-                self._broken = True
-                pool.drop_waiting()
-                if isinstance(error, Exception):
-                    # Nobody else may have the partitions while something of them is in work.
-                    pool.close()
-                raise
-            finally:
+        try:
+            with OrderedPool(work, threads=self._limits.threads, name="pids") as pool:
+                self._pool = pool
                 try:
-                    self._source.close()
+                    self._source.open(self)
+                    self._go_on(pool)
+                    self._drain(pool)
+                    self._record_all()
+                except BaseException:
+                    # Whatever is wrong, nothing more is recorded, and nothing committed.
+                    self._broken = True
+                    pool.drop_waiting()
+                    raise
                 finally:
-                    if self._claims is not None:
-                        self._claims.release_all()
+                    self._source.close()
+        finally:
+            # Not before the pool is closed: until then something may be in work.
+            if self._claims is not None:
+                self._claims.release_all()
         return self._ended
 
     def assigned(self, partitions: Sequence[TopicPartition]) -> None:
@@ -223,7 +223,7 @@ class Consumer:
             if self._source.ended and not pool.open:
                 self._ended.ending = Ending.SOURCE_ENDED
                 self._record_all()
-                self._commit(self._source.beyond)
+                self._commit_beyond()
                 return
             if self._taken == self._limits.max_messages and not pool.open:
                 return
@@ -233,6 +233,8 @@ class Consumer:
     def _room(self, pool: _Pool) -> int:
         """How many messages may be taken now."""
         threads = self._limits.threads
+        if sum(one.bytes for one in self._partitions.values()) >= _HELD_BYTES:
+            return 0
         held = sum(map(len, self._partitions.values()))
         room = min(threads * _AHEAD - pool.open, threads * _UNRECORDED - held)
         if self._limits.max_messages is not None:
@@ -258,7 +260,8 @@ class Consumer:
         task, outcome = ended.task, ended.result
         progress = task.progress
         progress.in_work -= 1
-        if ended.error is not None:
+        known = progress.given_up and isinstance(ended.error, LeaseLostError)
+        if ended.error is not None and not known:
             raise ended.error
         if outcome is None or self._partitions.get(progress.at) is not progress or self._stopped:
             return
@@ -331,6 +334,17 @@ class Consumer:
             self._watcher.add(outcome)
         self._commit({progress.at: following})
 
+    def _commit_beyond(self) -> None:
+        """Commit the end of a range, all of which was worked on by us."""
+        beyond = {
+            at: offset
+            for at, offset in self._source.beyond.items()
+            if at in self._partitions and not len(self._partitions[at])
+        }
+        for at in beyond:
+            self._check_claim(at)
+        self._commit(beyond)
+
     def _commit(self, following: Mapping[TopicPartition, int]) -> None:
         if not self._commits or not following:
             return
@@ -365,11 +379,13 @@ class Consumer:
         mine = [self._partitions.pop(at) for at in partitions if at in self._partitions]
         for progress in mine:
             progress.given_up = True
-        while self._pool is not None and not self._broken and any(one.in_work for one in mine):
-            self._take_back(self._pool, _POLL_S)
+        # The next one begins with the lease, and two at a time may write an older record last.
+        pool = None if self._claims is None or self._broken else self._pool
+        while pool is not None and any(one.in_work for one in mine):
+            self._take_back(pool, _POLL_S)
         for at in partitions:
             self._recorder.forget(at)
-            if self._claims is not None:
+            if self._claims is not None and not self._broken:
                 self._claims.release(at)
             log.info("partition given up", topic=at.topic, partition=at.partition)
 

@@ -4,11 +4,14 @@ import base64
 import json
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
+from enum import Enum, auto
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
-import httpx
+from urllib3.exceptions import LocationParseError
+from urllib3.util import parse_url
 
 from estinel_assets.errors import BadInputError, PermanentError, RetryableError, public_url
 from estinel_assets.pids.ports import ADMIN_TYPE, HandleFault, HandleRecord, HandleValue
@@ -18,7 +21,11 @@ from estinel_assets.transport import (
     RetryPolicy,
     server_message,
 )
-from estinel_assets.transport.httpx_transport import HttpxTransport, QueryParameters
+from estinel_assets.transport.urllib3_transport import (
+    QueryParameters,
+    Urllib3Answer,
+    Urllib3Transport,
+)
 
 JsonObject = dict[str, Any]
 
@@ -28,8 +35,6 @@ _NO_VALUES = 200
 _ABSENT = frozenset({404})
 _CONFLICT = frozenset({409})
 _FEW_TRIES = 2
-_KEPT_S = 4.0
-"""Idle connections are closed before servers with the usual limit of five seconds do it."""
 _PERMISSIONS: Final = "011111110011"
 """Of an owner, as the Handle tools and pyhandle give them."""
 
@@ -90,6 +95,15 @@ class Creation:
     """An earlier try had no answer that says what it did: the standing one may be its work."""
 
 
+class Written(Enum):
+    """What came of the wish to write values."""
+
+    DONE = auto()
+    NOT = auto()
+    PERHAPS = auto()
+    """An earlier try had no answer that says what it did, and others may have written since."""
+
+
 class HandleCalls:
     """Requests to one service. Safe to share between threads.
 
@@ -112,27 +126,31 @@ class HandleCalls:
         self._hidden = () if login is None else _written_out(login)
         self._login = {} if login is None else {"Authorization": login.header()}
         self._slots = threading.BoundedSemaphore(at_once)
-        client = httpx.Client(
-            limits=httpx.Limits(
-                max_connections=at_once,
-                max_keepalive_connections=at_once,
-                keepalive_expiry=_KEPT_S,
-            ),
-            event_hooks={"response": [self._refused]},
-        )
-        self._transport = HttpxTransport(policy, timeout_s=timeout_s, client=client)
         few = replace(policy, attempts=min(_FEW_TRIES, policy.attempts))
-        self._impatient = HttpxTransport(few, timeout_s=timeout_s, client=client)
+        self._transport, self._impatient = (
+            Urllib3Transport(one, timeout_s=timeout_s, at_once=at_once, look=self._refused)
+            for one in (policy, few)
+        )
 
     def close(self) -> None:
         """Close the connections."""
         self._transport.close()
+        self._impatient.close()
 
-    def read(self, handle: str, *, impatient: bool = False) -> HandleRecord | None:
-        """What stands; None where there is no such handle."""
+    def read(
+        self, handle: str, *, impatient: bool = False, within: bool = False
+    ) -> HandleRecord | None:
+        """What stands; None where there is no such handle.
+
+        Args:
+            handle: is asked for.
+            impatient: try no more than twice.
+            within: another request of ours waits for it, which has its place among those that
+                are in flight.
+        """
         found: list[HandleValue] = []
 
-        def accept(response: httpx.Response) -> None:
+        def accept(response: Urllib3Answer) -> None:
             document = _document(response, handle, {_DONE, _NO_VALUES})
             found[:] = _values(document)
 
@@ -145,6 +163,7 @@ class HandleCalls:
                 hand_back=_ABSENT,
                 accept=accept,
                 impatient=impatient,
+                within=within,
             )
         except HttpStatusError:
             return None
@@ -154,42 +173,41 @@ class HandleCalls:
         self, handle: str, values: Sequence[HandleValue], owner: Owner, owner_index: int
     ) -> Creation:
         """Create a handle unless one stands."""
-        tries = 0
-
-        def count() -> None:
-            nonlocal tries
-            tries += 1
-
+        tries = _Tries()
         try:
             self._put(
                 handle,
                 {"overwrite": "false"},
                 [*map(_written, values), owner.value(owner_index)],
                 hand_back=_CONFLICT,
-                on_try=count,
+                on_try=tries.begin,
             )
         except HttpStatusError:
-            return Creation(done=False, unanswered=tries > 1)
+            return Creation(done=False, unanswered=tries.number > 1)
         return Creation(done=True, unanswered=False)
 
-    def put_values(self, handle: str, values: Sequence[HandleValue], *, overwrite: bool) -> bool:
+    def put_values(
+        self,
+        handle: str,
+        values: Sequence[HandleValue],
+        *,
+        overwrite: bool,
+        still: Callable[[], bool],
+    ) -> "Written":
         """Write values at their indexes, in one go.
 
         Args:
             handle: that stands.
             values: to be written; all others stay.
             overwrite: take the place of values that stand.
+            still: asked before each further try, because others may have written since: whether
+                it is still to be done.
 
         Returns:
-            False where nothing was written, because the handle, or without `overwrite` a place,
-            is not as it was thought.
+            Whether they are written. They are not where the handle, or without `overwrite` a
+            place, is not as it was thought.
         """
-        tries = 0
-
-        def count() -> None:
-            nonlocal tries
-            tries += 1
-
+        tries = _Tries(still)
         query: QueryParameters = {
             "index": [str(value.index) for value in values],
             "overwrite": "true" if overwrite else "false",
@@ -200,26 +218,28 @@ class HandleCalls:
                 query,
                 [*map(_written, values)],
                 hand_back=_ABSENT | _CONFLICT,
-                on_try=count,
+                on_try=tries.begin,
             )
-        except HttpStatusError:
+        except (HttpStatusError, _OutdatedError):
             # An earlier try may have written what is in the way now.
-            return tries > 1
-        return True
+            return Written.PERHAPS if tries.number > 1 else Written.NOT
+        return Written.DONE
 
-    def delete_values(self, handle: str, indexes: Sequence[int]) -> bool:
+    def delete_values(
+        self, handle: str, indexes: Sequence[int], *, still: Callable[[], bool]
+    ) -> bool:
         """Delete the values at some indexes, all of them or none.
+
+        Args:
+            handle: that stands.
+            indexes: of the values.
+            still: see `put_values`.
 
         Returns:
             False where this request deleted nothing, because the handle or one of the values does
             not stand.
         """
-        tries = 0
-
-        def count() -> None:
-            nonlocal tries
-            tries += 1
-
+        tries = _Tries(still)
         try:
             self._send(
                 "DELETE",
@@ -227,12 +247,12 @@ class HandleCalls:
                 params={"index": [str(index) for index in indexes]},
                 headers=self._login,
                 hand_back=_ABSENT,
-                on_try=count,
+                on_try=tries.begin,
                 accept=lambda response: _check_done(response, handle),
             )
-        except HttpStatusError:
+        except (HttpStatusError, _OutdatedError):
             # An earlier try may have deleted them.
-            return tries > 1
+            return tries.number > 1
         return True
 
     def try_login(self, handle: str) -> None:
@@ -279,12 +299,13 @@ class HandleCalls:
         headers: dict[str, str] | None = None,
         body: object = None,
         on_try: Callable[[], None] | None = None,
-        accept: Callable[[httpx.Response], None] | None = None,
+        accept: Callable[[Urllib3Answer], None] | None = None,
         impatient: bool = False,
+        within: bool = False,
     ) -> None:
         transport = self._impatient if impatient else self._transport
         try:
-            with self._slots:
+            with nullcontext() if within else self._slots:
                 transport.send(
                     method,
                     f"{self.root}/api/handles/{quote(handle, safe='/')}",
@@ -300,15 +321,14 @@ class HandleCalls:
         except PermanentError as error:
             raise PermanentError(HandleFault.REFUSED, str(error)) from None
 
-    def _refused(self, response: httpx.Response) -> None:
+    def _refused(self, response: Urllib3Answer) -> None:
         """Say what a refusal means before anybody else reads it: it may repeat the login."""
         status = response.status_code
-        if response.has_redirect_location and response.request.method != "GET":
+        if status // 100 == 3 and "Location" in response.headers and response.method != "GET":
             to = public_url(str(response.headers["Location"]))
             raise HttpStatusError(status, message=f"it redirects to {to}; use that address")
         if status < 400:
             return
-        response.read()
         document = _read_json(response.text)
         code = _response_code(document)
         if status == 400 and code == _NO_VALUES:
@@ -327,11 +347,29 @@ class HandleCalls:
         raise HttpStatusError(status, response.headers.get("Retry-After"), text)
 
 
-def _check_done(response: httpx.Response, handle: str) -> None:
+class _OutdatedError(Exception):
+    """What was to be written is no longer what is to be written."""
+
+
+class _Tries:
+    """Counts the tries of a request, and ends them where they make no sense any more."""
+
+    def __init__(self, still: Callable[[], bool] = lambda: True) -> None:
+        self.number = 0
+        self._still = still
+
+    def begin(self) -> None:
+        """Another try begins."""
+        self.number += 1
+        if self.number > 1 and not self._still():
+            raise _OutdatedError
+
+
+def _check_done(response: Urllib3Answer, handle: str) -> None:
     _document(response, handle, {_DONE})
 
 
-def _document(response: httpx.Response, handle: str, codes: set[int]) -> JsonObject:
+def _document(response: Urllib3Answer, handle: str, codes: set[int]) -> JsonObject:
     """The answer, which is about the handle and has one of the codes."""
     try:
         document = response.json()
@@ -388,18 +426,19 @@ def _written_out(login: HandleLogin) -> tuple[str, ...]:
 
 def _root(url: str) -> str:
     try:
-        urlsplit(url)  # knows brackets better
-        address = httpx.URL(url.strip())
-    except (httpx.InvalidURL, ValueError):
+        parts = urlsplit(url.strip())
+        address = parse_url(url.strip())
+        _ = parts.port  # looks at it only now
+    except (LocationParseError, ValueError):
         raise BadInputError(
             f"the Handle service's address {public_url(url)!r} cannot be read"
         ) from None
     shown = public_url(url.strip())
-    if address.scheme not in ("http", "https") or not address.host:
+    if parts.scheme not in ("http", "https") or not parts.hostname:
         raise BadInputError(
             f"the Handle service's address {shown!r} must begin with https:// or http://"
         )
-    if address.userinfo or address.query or address.fragment:
+    if address.auth or address.query or address.fragment:
         raise BadInputError(
             f"the Handle service's address {shown!r} has a user, a query or a fragment: leave "
             "them out, and give user name and password by themselves"

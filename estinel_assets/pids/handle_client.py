@@ -18,7 +18,7 @@ from typing import BinaryIO
 
 from estinel_assets.clock import utc_now
 from estinel_assets.errors import BadInputError, PermanentError, RetryableError
-from estinel_assets.pids.handle_calls import HandleCalls, HandleLogin, Owner
+from estinel_assets.pids.handle_calls import HandleCalls, HandleLogin, Owner, Written
 from estinel_assets.pids.handle_values import (
     Change,
     admin_index,
@@ -147,7 +147,7 @@ class HandleClient:
             if not change:
                 return done
             try:
-                if self._apply(change, standing):
+                if self._apply(change, record, stamp, standing):
                     done = Registered.UPDATED
             except RetryableError as lost:
                 return self._confirmed(record, stamp, lost, Registered.UPDATED)
@@ -158,21 +158,34 @@ class HandleClient:
             "from one place at a time",
         )
 
-    def _apply(self, change: Change, standing: HandleRecord) -> bool:
+    def _apply(
+        self, change: Change, record: HandleRecord, stamp: Stamp, standing: HandleRecord
+    ) -> bool:
         """Write, then delete; returns whether anything was done.
 
         In this order, so that what is interrupted has its stamp, and only something newer or the
         same again can follow.
         """
+        handle = record.handle
+
+        def needed() -> Change | None:
+            now = self._calls.read(handle, within=True)
+            return None if now is None else change_of(now.values, record, stamp)
+
         if change.written:
             # What only adds may take no other's place, should one have come since.
             taken = {value.index for value in standing.values}
             changes = any(value.index in taken for value in change.written)
-            if not self._calls.put_values(standing.handle, change.written, overwrite=changes):
-                return False  # what is to be deleted may not stand as it was read either
+            written = self._calls.put_values(
+                handle, change.written, overwrite=changes, still=lambda: needed() == change
+            )
+            if written is not Written.DONE:
+                # What is to be deleted may not stand as it was read either.
+                return written is Written.PERHAPS
         if not change.deleted:
             return True
-        deleted = self._calls.delete_values(standing.handle, change.deleted)
+        left = Change((), change.deleted)
+        deleted = self._calls.delete_values(handle, change.deleted, still=lambda: needed() == left)
         return deleted or bool(change.written)
 
     def _confirmed(

@@ -4,6 +4,7 @@ import os
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import datetime
 from glob import has_magic, iglob
 from hashlib import blake2b
 from pathlib import Path
@@ -122,21 +123,24 @@ def read_lines(paths: Iterable[Path | str]) -> Iterator[KeptMessage | BadLine]:
 
 
 def latest(lines: Iterable[KeptMessage | BadLine]) -> dict[Key, Latest]:
-    """Which line of each message counts; keeps places, not messages. Bad lines are passed over."""
-    kept: dict[Key, tuple[int, Latest]] = {}
+    """Which line of each message counts; keeps places, not messages. Bad lines are passed over.
+
+    A message of the same offset and another time is another one, of a topic that was made anew: of
+    these, one counts, and the lines of the others stay for another attempt.
+    """
+    kept: dict[Key, tuple[int, datetime | None, Latest]] = {}
     for line in lines:
         if isinstance(line, BadLine):
             continue
-        unit = line.message.unit
-        if unit not in kept:
-            kept[unit] = line.retries, Latest(line.place)
-            continue
-        retries, former = kept[unit]
-        if line.retries >= retries:
-            kept[unit] = line.retries, Latest(line.place, former.places)
-        else:
-            kept[unit] = retries, replace(former, older=(*former.older, line.place))
-    return {unit: found for unit, (_, found) in kept.items()}
+        unit, time = line.message.unit, line.message.received_at
+        retries, at, former = kept.get(unit, (0, time, None))
+        is_same = former is not None and at == time
+        if former is None or line.retries >= retries:
+            older = former.places if former is not None and is_same else ()
+            kept[unit] = line.retries, time, Latest(line.place, older)
+        elif is_same:
+            kept[unit] = retries, at, replace(former, older=(*former.older, line.place))
+    return {unit: found for unit, (_, _, found) in kept.items()}
 
 
 def remove_lines(places: Iterable[Place]) -> int:

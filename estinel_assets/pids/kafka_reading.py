@@ -82,13 +82,15 @@ class KafkaReading:
             message = client.consumer.poll(max(wait_s, 0.0))
             if message is not None:
                 self.receive(client, message)
-            if most > 0 and (len(self.held) >= limit or (self.held and message is None)):
+            if most > 0 and len(self.held) >= limit:
                 break
             if flowing and most <= 0 and self._full(limit):
                 flowing = False
                 self._let_flow(client.consumer, flowing=False)
             wait_s = deadline - time.monotonic()
-            if wait_s <= 0 or self.over:
+            # What is there is taken, however short the time.
+            waited = message is None and (wait_s <= 0 or (most > 0 and self.held))
+            if waited or self.over:
                 break
         self._see_to_silence(client)
         taken = [self.held.popleft() for _ in range(min(most, len(self.held)))]

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from concurrent.futures import Executor
+from concurrent.futures import Executor, wait
 from dataclasses import dataclass, field
 from datetime import datetime
 from threading import Lock
@@ -69,10 +69,11 @@ class MessageWork:
         """
         started_at = self.run.clock()
         found = _Found()
+        ended: tuple[str, str | None]
         try:
             self._register(message, found)
         except UnitError as error:
-            ended: tuple[str, str | None] = error.reason, str(error)
+            ended = _reason_of(error)
         except BadInputError:  # such as a folder that cannot be written to: no message's fault
             raise
         except Exception as error:
@@ -127,8 +128,11 @@ class MessageWork:
             return
         starts = range(0, len(files), FILES_AT_ONCE)
         parts = [files[start : start + FILES_AT_ONCE] for start in starts]
-        for _ in self.sharing.map(register, parts):
-            pass
+        shared = [self.sharing.submit(register, part) for part in parts]
+        # Nothing of a message is in work any more when it has ended, well or not.
+        wait(shared)
+        for part_done in shared:
+            part_done.result()
 
     def _outcome(
         self,
@@ -145,7 +149,8 @@ class MessageWork:
             key=message.unit,
             status=reason == NO_REASON,
             reason=reason,
-            error=error,
+            # Half a character, which a server may answer with in JSON, could not be stored.
+            error=error and error.encode(errors="replace").decode(),
             attempts=message.retries + 1,
             started_at=started_at,
             finished_at=finished_at,
@@ -159,6 +164,14 @@ class MessageWork:
                 **({"message": describe_message(message)} if keep else {}),
             },
         )
+
+
+def _reason_of(error: UnitError) -> tuple[str, str]:
+    """Reason and message of an error; a word that is none of ours is a plugin's bug."""
+    try:
+        return parse_reason(PidReason, error.reason), str(error)
+    except BadInputError as unknown:
+        return PidReason.INTERNAL_ERROR, f"{unknown}, after: {error}"
 
 
 def is_transient(outcome: Outcome) -> bool:

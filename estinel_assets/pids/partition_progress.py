@@ -11,6 +11,7 @@ from estinel_assets.pids.incoming import IncomingMessage, TopicPartition
 @dataclass(slots=True)
 class _Taken:
     offset: int
+    bytes: int
     outcome: Outcome | None = None
 
 
@@ -24,6 +25,9 @@ class PartitionProgress:
         """How many are with the threads that work on them, or wait for these."""
         self.given_up = False
         """Whether what waits is not to be begun, because the partition is another's."""
+        self.bytes = 0
+        """Of the messages that were taken and are not yet recorded."""
+        self._done_bytes = 0
         self._taken: deque[_Taken] = deque()
         self._by_offset: dict[int, _Taken] = {}
         self._done: list[Outcome] = []
@@ -59,7 +63,8 @@ class PartitionProgress:
         offset = _offset(message)
         if offset in self._by_offset:
             return False
-        taken = _Taken(offset)
+        taken = _Taken(offset, len(message.body or b""))
+        self.bytes += taken.bytes
         self._taken.append(taken)
         self._by_offset[offset] = taken
         return True
@@ -75,6 +80,7 @@ class PartitionProgress:
         while self._taken and (ended := self._taken[0].outcome) is not None:
             first = self._taken.popleft()
             self._done.append(ended)
+            self._done_bytes += first.bytes
             self._following = first.offset + 1
         return self._done[before:]
 
@@ -93,6 +99,8 @@ class PartitionProgress:
         """What was done is recorded."""
         for outcome in self._done:
             self._by_offset.pop(int(outcome.key[-1]), None)
+        self.bytes -= self._done_bytes
+        self._done_bytes = 0
         self._done = []
         self._following = None
 

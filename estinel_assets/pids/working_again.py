@@ -13,6 +13,8 @@ from estinel_assets.pids.ordered_pool import OrderedPool
 
 _AT_ONCE = 500
 """Messages that are recorded together."""
+_BYTES_AT_ONCE = 64 * 1024 * 1024
+"""No further one joins them once they have so many bytes."""
 _WAIT_S = 1.0
 
 
@@ -44,7 +46,7 @@ class WorkingAgain:
         """
         rest = iter(messages)
         with OrderedPool(self.work, threads=self.threads, name="pids") as pool:
-            while some := list(islice(rest, _AT_ONCE)):
+            while some := list(_some(rest)):
                 for message in some:
                     pool.submit(message, message.key or message.unit)
                 ended = self._ended(pool)
@@ -71,6 +73,16 @@ class WorkingAgain:
             pool.drop_waiting()
             return outcome
         return outcome.model_copy(update={"detail": {**outcome.detail, "skipped": True}})
+
+
+def _some(rest: Iterator[IncomingMessage]) -> Iterator[IncomingMessage]:
+    """The next messages that are recorded together."""
+    held_bytes = 0
+    for message in islice(rest, _AT_ONCE):
+        yield message
+        held_bytes += len(message.body or b"")
+        if held_bytes >= _BYTES_AT_ONCE:
+            return
 
 
 def record_again(

@@ -9,7 +9,7 @@ import hashlib
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Protocol
 
 from multiformats import multihash
@@ -20,6 +20,8 @@ SHA256 = "sha2-256"
 _HEX = re.compile(r"(?:[0-9a-f]{2})+")
 _BARE_MD5 = re.compile(r"[0-9a-f]{32}")
 _SHORT_MD5 = re.compile(r"d510([0-9a-f]{32})")
+_MORE = 0x80
+"""Set in all bytes of a varint but its last."""
 _LONGEST = 512
 """Hex digits; the longest that we can check, a SHA-512, has 132."""
 
@@ -50,6 +52,10 @@ _HASHERS: dict[str, Callable[[], Hasher]] = {
     **{f"blake2b-{8 * size}": partial(hashlib.blake2b, digest_size=size) for size in range(1, 65)},
     **{f"blake2s-{8 * size}": partial(hashlib.blake2s, digest_size=size) for size in range(1, 33)},
 }
+
+_HELD = tuple(multihash.get(name) for name in _HASHERS)
+"""The library forgets a method that nobody holds, and raises where it does so while another thread
+asks for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,17 +109,30 @@ def parse_checksum(text: str) -> Checksum | UnreadChecksum:
 
 
 def _parse_multihash(plain: str) -> Checksum | UnreadChecksum:
-    digest = bytes.fromhex(plain)
-    try:
-        method = multihash.from_digest(digest).name
-    except (LookupError, ValueError):
+    whole = bytes.fromhex(plain)
+    # A varint ends with its first byte below 128.
+    code = next((whole[: end + 1] for end, byte in enumerate(whole) if byte < _MORE), whole)
+    method = _method_of(code)
+    if method is None:
         return UnreadChecksum(f"checksum {plain} is no multihash of a known method")
     if method not in _HASHERS:
         return UnreadChecksum(f"checksum {plain} is of {method}, which cannot be computed here")
+    length, digest = whole[len(code) : len(code) + 1], whole[len(code) + 1 :]
+    if not length or length[0] != len(digest) or len(digest) != _size_of(method):
+        return UnreadChecksum(f"checksum {plain} is not as long as a {method} is")
+    return Checksum(method, digest.hex())
+
+
+@lru_cache(maxsize=256)
+def _method_of(code: bytes) -> str | None:
+    """Multihash's name of a code; the library takes as long for it as for all the rest."""
     try:
-        found = multihash.unwrap(digest, method)
+        return str(multihash.from_digest(code).name)
     except (LookupError, ValueError):
-        return UnreadChecksum(f"checksum {plain} is not as long as a {method} is")
-    if len(found) != len(bytes.fromhex(_HASHERS[method]().hexdigest())):
-        return UnreadChecksum(f"checksum {plain} is not as long as a {method} is")
-    return Checksum(method, found.hex())
+        return None
+
+
+@lru_cache(maxsize=256)
+def _size_of(method: str) -> int:
+    """Bytes of a digest; below 128 for all that we compute, so that one byte says its length."""
+    return len(bytes.fromhex(_HASHERS[method]().hexdigest()))

@@ -90,8 +90,11 @@ def test_a_fault_of_a_delete_goes_by(
     register(client, handle, FULL, stamp=LATER)
     proxy.spoil(spoil_deletes(fault, first=1))
     assert register(client, handle, URL, owned=OWNED, stamp=LATER) is Registered.UPDATED
+    # Before the second try it is asked for, and not made where the first one had its effect.
+    again = () if fault.lost or fault.cut else ("DELETE",)
     assert [one.method for one in proxy.requests] == [
-        *("PUT", "GET", "DELETE", "DELETE"),
+        *("PUT", "GET", "DELETE", "GET"),
+        *again,
         "GET",
     ]
     assert texts_of(client.read(handle)) == {"URL": "https://h/1", "SIZE": "1"}
@@ -103,7 +106,7 @@ def test_no_answer_to_a_delete_ever_arrives_and_reading_finds_out(
     register(client, handle, FULL)
     proxy.spoil(spoil_deletes(Fault(lost=True)))
     assert register(client, handle, CHANGED, owned=OWNED, stamp=LATER) is Registered.UPDATED
-    assert len(proxy.spoilt) == 4
+    assert len(proxy.spoilt) == 1
     assert texts_of(client.read(handle)) == {"URL": "https://h/1", "SIZE": "2"}
 
 

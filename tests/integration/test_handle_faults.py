@@ -14,6 +14,7 @@ from estinel_assets.demo.handle_app import LocalHandleApp
 from estinel_assets.errors import BadInputError, PermanentError, RetryableError
 from estinel_assets.pids.handle_client import HandleClient, HandleLogin
 from estinel_assets.pids.ports import ADMIN_TYPE, STAMP_INDEX, STAMP_TYPE, HandleValue, Registered
+from estinel_assets.pids.stamps import Stamp
 from tests.support.asgi import serve_asgi
 from tests.support.handles import (
     LATER,
@@ -173,7 +174,7 @@ def test_an_update_whose_answer_is_lost_counts_as_one(
     register(client, handle, URL)
     proxy.spoil(lambda request: Fault(lost=True) if request.number == 3 else None)
     assert register(client, handle, values) is Registered.UPDATED
-    assert [one.method for one in proxy.requests] == ["PUT", "GET", "PUT", "PUT", "GET"]
+    assert [one.method for one in proxy.requests] == ["PUT", "GET", "PUT", "GET", "GET"]
     assert texts_of(client.read(handle)) == {one.type: one.data for one in values}
 
 
@@ -193,7 +194,7 @@ def test_no_answer_ever_arrives_and_reading_finds_out(
 
     proxy.spoil(choose)
     assert register(client, handle, CHANGED) is Registered.UPDATED
-    assert len(lost_updates) == 4
+    assert len(lost_updates) == 1
     assert texts_of(client.read(handle)) == {"URL": "https://h/1", "SIZE": "2"}
 
 
@@ -326,8 +327,33 @@ def test_a_newer_announcement_stands_where_an_answer_was_lost(
 
     proxy.spoil(interfere)
     assert register(client, handle, CHANGED) is Registered.SUPERSEDED
-    assert [one.method for one in proxy.spoilt] == ["PUT"] * 4
+    assert [one.method for one in proxy.spoilt] == ["PUT"]
     assert texts_of(client.read(handle)) == {one.type: one.data for one in FULL}
+    other.close()
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+def test_a_second_try_does_not_take_back_what_came_before_it(
+    url: str, proxy: FaultProxy, client: HandleClient, handle: str, method: str
+) -> None:
+    register(client, handle, FULL)
+    other = handle_client(url)
+    newest = values_of(URL="https://h/2", SIZE="7", NOTE="new", COPIES="new")
+    owned = ["URL", "SIZE", "NOTE", "COPIES"]
+    spoilt: list[Passed] = []
+
+    def interfere(request: Passed) -> Fault | None:
+        if request.method != method or "index=" not in request.target or spoilt:
+            return None
+        spoilt.append(request)
+        register(other, handle, newest, owned=owned, stamp=Stamp(LATER.at, ("CMIP6", "3", "200")))
+        return Fault(status=503)
+
+    proxy.spoil(interfere)
+    done = register(client, handle, CHANGED, owned=owned, stamp=LATER)
+    assert done is Registered.SUPERSEDED
+    assert len(spoilt) == 1
+    assert texts_of(client.read(handle)) == {one.type: one.data for one in newest}
     other.close()
 
 

@@ -11,6 +11,7 @@ FORKED = (
     "tests.support.imagery_crash",
     "tests.support.increment_process",
     "tests.support.pid_commands",
+    "tests.support.pid_process",
     "tests.support.publishing_process",
     "tests.support.racing",
 )

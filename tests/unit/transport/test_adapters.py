@@ -22,6 +22,7 @@ from estinel_assets.transport import (
     RetryPolicy,
 )
 from estinel_assets.transport.httpx_transport import HttpxTransport
+from estinel_assets.transport.urllib3_transport import Urllib3Answer, Urllib3Transport
 from tests.support.replay import Answer, ScriptedServer
 
 
@@ -54,10 +55,21 @@ class Httpx:
         return self._transport.send(method, url, json=json, **more).json()
 
 
-Adapter = type[Requests | Httpx]
+class Urllib3:
+    """`Urllib3Transport`, asked the same way."""
+
+    def __init__(self, timeout_s: float) -> None:
+        self._transport = Urllib3Transport(no_pauses(), timeout_s=timeout_s)
+        self.close = self._transport.close
+
+    def send(self, method: str, url: str, *, json: object = None, **more: Any) -> Any:
+        return self._transport.send(method, url, json=json, **more).json()
 
 
-@pytest.fixture(params=[Requests, Httpx], ids=["requests", "httpx"])
+Adapter = type[Requests | Httpx | Urllib3]
+
+
+@pytest.fixture(params=[Requests, Httpx, Urllib3], ids=["requests", "httpx", "urllib3"])
 def adapter(request: pytest.FixtureRequest) -> Adapter:
     kind: Adapter = request.param
     return kind
@@ -221,7 +233,7 @@ def test_one_transport_serves_many_threads(adapter: Adapter) -> None:
     assert asked == [{"a": 1}] * 160
 
 
-# Of httpx alone.
+# Of httpx and urllib3 alone.
 
 
 def test_query_and_headers_are_added_to_those_of_the_client() -> None:
@@ -238,12 +250,15 @@ def test_query_and_headers_are_added_to_those_of_the_client() -> None:
     assert (headers["client-id"], headers["x-more"]) == ("tests", "1")
 
 
-def test_an_answer_that_is_not_accepted_is_asked_for_again() -> None:
-    def must_be_json(response: httpx.Response) -> None:
+@pytest.mark.parametrize("kind", [HttpxTransport, Urllib3Transport])
+def test_an_answer_that_is_not_accepted_is_asked_for_again(
+    kind: type[HttpxTransport | Urllib3Transport],
+) -> None:
+    def must_be_json(response: httpx.Response | Urllib3Answer) -> None:
         if b"<" in response.content:
             raise CorruptAnswerError("HTML")
 
-    transport = HttpxTransport(no_pauses(), timeout_s=5.0)
+    transport = kind(no_pauses(), timeout_s=5.0)
     with ScriptedServer(Answer.html(), Answer.json([1])) as server:
         assert transport.send("GET", server.url, accept=must_be_json).json() == [1]
     with ScriptedServer(Answer.html()) as server, pytest.raises(RetryableError) as raised:
@@ -251,3 +266,44 @@ def test_an_answer_that_is_not_accepted_is_asked_for_again() -> None:
     transport.close()
     assert raised.value.reason == SourceFault.CORRUPT
     assert "after 3 tries: HTML" in str(raised.value)
+
+
+def test_urllib3_sends_query_headers_and_a_document_in_unicode() -> None:
+    transport = Urllib3Transport(no_pauses(), timeout_s=5.0)
+    with ScriptedServer(Answer.json([])) as server:
+        transport.send(
+            "PUT", server.url, params={"index": ["1", "2"]}, headers={"X-A": "1"}, json={"ü": "é"}
+        )
+        (request,) = server.requests
+    transport.close()
+    assert (request.query, request.body) == ({"index": ["1", "2"]}, {"ü": "é"})
+    assert {name.lower(): value for name, value in request.headers.items()}["x-a"] == "1"
+
+
+def test_urllib3_shows_each_answer_to_who_looks_at_it_first() -> None:
+    seen: list[tuple[str, int]] = []
+
+    def look(answer: Urllib3Answer) -> None:
+        seen.append((answer.method, answer.status_code))
+        if answer.status_code == 404:
+            raise CorruptAnswerError("not that 404")
+
+    transport = Urllib3Transport(no_pauses(), timeout_s=5.0, look=look)
+    with ScriptedServer(Answer(404), Answer.json([1])) as server:
+        assert transport.send("GET", server.url).json() == [1]
+    transport.close()
+    assert seen == [("GET", 404), ("GET", 200)]
+
+
+def test_urllib3_goes_through_the_proxy_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    transport = Urllib3Transport(no_pauses(), timeout_s=5.0)
+    with ScriptedServer(Answer.json([1])) as proxy:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.setenv("no_proxy", "near.example.org")
+        assert transport.send("GET", "http://far.example.org/a").json() == [1]
+        with pytest.raises(RetryableError):
+            transport.send("GET", "http://near.example.org/a")
+        assert len(proxy.requests) == 1
+    transport.close()
