@@ -10,9 +10,6 @@ from enum import Enum, auto
 from typing import Any, Final
 from urllib.parse import quote, urlsplit
 
-from urllib3.exceptions import LocationParseError
-from urllib3.util import parse_url
-
 from estinel_assets.errors import BadInputError, PermanentError, RetryableError, public_url
 from estinel_assets.pids.ports import ADMIN_TYPE, HandleFault, HandleRecord, HandleValue
 from estinel_assets.transport import (
@@ -21,10 +18,10 @@ from estinel_assets.transport import (
     RetryPolicy,
     server_message,
 )
-from estinel_assets.transport.urllib3_transport import (
+from estinel_assets.transport.plain_transport import (
+    PlainAnswer,
+    PlainTransport,
     QueryParameters,
-    Urllib3Answer,
-    Urllib3Transport,
 )
 
 JsonObject = dict[str, Any]
@@ -128,8 +125,7 @@ class HandleCalls:
         self._slots = threading.BoundedSemaphore(at_once)
         few = replace(policy, attempts=min(_FEW_TRIES, policy.attempts))
         self._transport, self._impatient = (
-            Urllib3Transport(one, timeout_s=timeout_s, at_once=at_once, look=self._refused)
-            for one in (policy, few)
+            PlainTransport(one, timeout_s=timeout_s, look=self._refused) for one in (policy, few)
         )
 
     def close(self) -> None:
@@ -150,7 +146,7 @@ class HandleCalls:
         """
         found: list[HandleValue] = []
 
-        def accept(response: Urllib3Answer) -> None:
+        def accept(response: PlainAnswer) -> None:
             document = _document(response, handle, {_DONE, _NO_VALUES})
             found[:] = _values(document)
 
@@ -299,7 +295,7 @@ class HandleCalls:
         headers: dict[str, str] | None = None,
         body: object = None,
         on_try: Callable[[], None] | None = None,
-        accept: Callable[[Urllib3Answer], None] | None = None,
+        accept: Callable[[PlainAnswer], None] | None = None,
         impatient: bool = False,
         within: bool = False,
     ) -> None:
@@ -321,7 +317,7 @@ class HandleCalls:
         except PermanentError as error:
             raise PermanentError(HandleFault.REFUSED, str(error)) from None
 
-    def _refused(self, response: Urllib3Answer) -> None:
+    def _refused(self, response: PlainAnswer) -> None:
         """Say what a refusal means before anybody else reads it: it may repeat the login."""
         status = response.status_code
         if status // 100 == 3 and "Location" in response.headers and response.method != "GET":
@@ -365,11 +361,11 @@ class _Tries:
             raise _OutdatedError
 
 
-def _check_done(response: Urllib3Answer, handle: str) -> None:
+def _check_done(response: PlainAnswer, handle: str) -> None:
     _document(response, handle, {_DONE})
 
 
-def _document(response: Urllib3Answer, handle: str, codes: set[int]) -> JsonObject:
+def _document(response: PlainAnswer, handle: str, codes: set[int]) -> JsonObject:
     """The answer, which is about the handle and has one of the codes."""
     try:
         document = response.json()
@@ -425,22 +421,23 @@ def _written_out(login: HandleLogin) -> tuple[str, ...]:
 
 
 def _root(url: str) -> str:
+    address = url.strip()
     try:
-        parts = urlsplit(url.strip())
-        address = parse_url(url.strip())
-        _ = parts.port  # looks at it only now
-    except (LocationParseError, ValueError):
+        parts = urlsplit(address)
+        _ = parts.port  # is looked at only now
+        address.encode("ascii")
+    except ValueError:
         raise BadInputError(
             f"the Handle service's address {public_url(url)!r} cannot be read"
         ) from None
-    shown = public_url(url.strip())
+    shown = public_url(address)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise BadInputError(
             f"the Handle service's address {shown!r} must begin with https:// or http://"
         )
-    if address.auth or address.query or address.fragment:
+    if parts.username is not None or parts.query or parts.fragment:
         raise BadInputError(
             f"the Handle service's address {shown!r} has a user, a query or a fragment: leave "
             "them out, and give user name and password by themselves"
         )
-    return str(address).rstrip("/").removesuffix("/api/handles")
+    return address.rstrip("/").removesuffix("/api/handles")

@@ -22,7 +22,7 @@ from estinel_assets.transport import (
     RetryPolicy,
 )
 from estinel_assets.transport.httpx_transport import HttpxTransport
-from estinel_assets.transport.urllib3_transport import Urllib3Answer, Urllib3Transport
+from estinel_assets.transport.plain_transport import PlainAnswer, PlainTransport
 from tests.support.replay import Answer, ScriptedServer
 
 
@@ -55,21 +55,21 @@ class Httpx:
         return self._transport.send(method, url, json=json, **more).json()
 
 
-class Urllib3:
-    """`Urllib3Transport`, asked the same way."""
+class Plain:
+    """`PlainTransport`, asked the same way."""
 
     def __init__(self, timeout_s: float) -> None:
-        self._transport = Urllib3Transport(no_pauses(), timeout_s=timeout_s)
+        self._transport = PlainTransport(no_pauses(), timeout_s=timeout_s)
         self.close = self._transport.close
 
     def send(self, method: str, url: str, *, json: object = None, **more: Any) -> Any:
         return self._transport.send(method, url, json=json, **more).json()
 
 
-Adapter = type[Requests | Httpx | Urllib3]
+Adapter = type[Requests | Httpx | Plain]
 
 
-@pytest.fixture(params=[Requests, Httpx, Urllib3], ids=["requests", "httpx", "urllib3"])
+@pytest.fixture(params=[Requests, Httpx, Plain], ids=["requests", "httpx", "plain"])
 def adapter(request: pytest.FixtureRequest) -> Adapter:
     kind: Adapter = request.param
     return kind
@@ -233,7 +233,7 @@ def test_one_transport_serves_many_threads(adapter: Adapter) -> None:
     assert asked == [{"a": 1}] * 160
 
 
-# Of httpx and urllib3 alone.
+# Of httpx and the plain one alone.
 
 
 def test_query_and_headers_are_added_to_those_of_the_client() -> None:
@@ -250,11 +250,11 @@ def test_query_and_headers_are_added_to_those_of_the_client() -> None:
     assert (headers["client-id"], headers["x-more"]) == ("tests", "1")
 
 
-@pytest.mark.parametrize("kind", [HttpxTransport, Urllib3Transport])
+@pytest.mark.parametrize("kind", [HttpxTransport, PlainTransport])
 def test_an_answer_that_is_not_accepted_is_asked_for_again(
-    kind: type[HttpxTransport | Urllib3Transport],
+    kind: type[HttpxTransport | PlainTransport],
 ) -> None:
-    def must_be_json(response: httpx.Response | Urllib3Answer) -> None:
+    def must_be_json(response: httpx.Response | PlainAnswer) -> None:
         if b"<" in response.content:
             raise CorruptAnswerError("HTML")
 
@@ -268,8 +268,8 @@ def test_an_answer_that_is_not_accepted_is_asked_for_again(
     assert "after 3 tries: HTML" in str(raised.value)
 
 
-def test_urllib3_sends_query_headers_and_a_document_in_unicode() -> None:
-    transport = Urllib3Transport(no_pauses(), timeout_s=5.0)
+def test_the_plain_one_sends_query_headers_and_a_document_in_unicode() -> None:
+    transport = PlainTransport(no_pauses(), timeout_s=5.0)
     with ScriptedServer(Answer.json([])) as server:
         transport.send(
             "PUT", server.url, params={"index": ["1", "2"]}, headers={"X-A": "1"}, json={"ü": "é"}
@@ -280,25 +280,36 @@ def test_urllib3_sends_query_headers_and_a_document_in_unicode() -> None:
     assert {name.lower(): value for name, value in request.headers.items()}["x-a"] == "1"
 
 
-def test_urllib3_shows_each_answer_to_who_looks_at_it_first() -> None:
+def test_the_plain_one_keeps_its_connection() -> None:
+    transport = PlainTransport(no_pauses(), timeout_s=5.0)
+    with ScriptedServer(Answer.json([1])) as server:
+        for _ in range(3):
+            assert transport.send("GET", server.url).json() == [1]
+        (kept,) = transport._servers.values()
+        assert kept.idle.qsize() == 1
+    transport.close()
+    assert kept.idle.qsize() == 0
+
+
+def test_the_plain_one_shows_each_answer_to_who_looks_at_it_first() -> None:
     seen: list[tuple[str, int]] = []
 
-    def look(answer: Urllib3Answer) -> None:
+    def look(answer: PlainAnswer) -> None:
         seen.append((answer.method, answer.status_code))
         if answer.status_code == 404:
             raise CorruptAnswerError("not that 404")
 
-    transport = Urllib3Transport(no_pauses(), timeout_s=5.0, look=look)
+    transport = PlainTransport(no_pauses(), timeout_s=5.0, look=look)
     with ScriptedServer(Answer(404), Answer.json([1])) as server:
         assert transport.send("GET", server.url).json() == [1]
     transport.close()
     assert seen == [("GET", 404), ("GET", 200)]
 
 
-def test_urllib3_goes_through_the_proxy_of_the_environment(
+def test_the_plain_one_goes_through_the_proxy_of_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    transport = Urllib3Transport(no_pauses(), timeout_s=5.0)
+    transport = PlainTransport(no_pauses(), timeout_s=5.0)
     with ScriptedServer(Answer.json([1])) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
         monkeypatch.setenv("no_proxy", "near.example.org")
