@@ -32,7 +32,7 @@ _CLAIM_S = 1.0
 """How long to wait for another worker before looking whether to stop, in seconds."""
 _AHEAD = 2
 """Messages that are taken, by thread: one in work and one that waits for it."""
-_UNRECORDED = 16
+_UNRECORDED = 32
 """Messages that may wait for one before them to end, by thread: so much is held in memory."""
 _HELD_BYTES = 64 * 1024 * 1024
 """None is taken while those that are not yet recorded have so many bytes."""

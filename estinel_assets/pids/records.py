@@ -8,6 +8,7 @@ announced is no field of it: the Handle service writes that (`ANNOUNCED_AT`).
 import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 
@@ -67,21 +68,19 @@ def make_record(handle: str, types: Sequence[str], fields: Mapping[str, object])
     Raises:
         ValueError: a field's type is not among the types, or a type is there twice.
     """
-    indexes = _indexes(types)
-    unknown = sorted(set(fields) - set(indexes))
+    places = _places(tuple(types))
+    unknown = sorted(fields.keys() - places.keys())
     if unknown:
         raise ValueError(f"a record of {handle} has no type {', '.join(unknown)}")
-    kept = (
-        (kind, without_empties(fields.get(kind))) for kind in sorted(types, key=indexes.__getitem__)
-    )
+    kept = ((kind, index, without_empties(fields.get(kind))) for kind, index in places.items())
     return HandleRecord(
         handle,
         tuple(
-            HandleValue(indexes[kind], kind, _text(value))
-            for kind, value in kept
+            HandleValue(index, kind, _text(value))
+            for kind, index, value in kept
             if not is_empty(value)
         ),
-        frozenset(types),
+        frozenset(places),
     )
 
 
@@ -92,6 +91,8 @@ def is_empty(value: object) -> bool:
 
 def without_empties(value: object) -> Any:
     """A value without what is empty in its lists and mappings, at any depth."""
+    if value is None or isinstance(value, str | int | float):
+        return value
     if isinstance(value, Mapping):
         pairs = ((key, without_empties(one)) for key, one in value.items())
         return {key: one for key, one in pairs if not is_empty(one)}
@@ -100,7 +101,9 @@ def without_empties(value: object) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
 
 
-def _indexes(types: Sequence[str]) -> dict[str, int]:
+@lru_cache(maxsize=64)
+def _places(types: tuple[str, ...]) -> dict[str, int]:
+    """The index of each type, in their order."""
     if len(set(types)) != len(types):
         raise ValueError(f"a type stands twice in {', '.join(types)}")
     others = [kind for kind in types if kind != URL]

@@ -7,7 +7,7 @@ the key of the message's outcome, which by custom is topic, partition and offset
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import total_ordering
+from functools import lru_cache, total_ordering
 
 from estinel_assets.errors import BadInputError
 from estinel_assets.outcomes.paths import Key, decode_key, encode_key
@@ -39,8 +39,7 @@ class Stamp:
         Raises:
             BadInputError: a part of the unit's key cannot be part of a path.
         """
-        time = self.at.isoformat(timespec="microseconds").replace("+00:00", "Z")
-        return f"{time} {encode_key(self.unit)}" if self.unit else time
+        return _text(self.at, self.unit)
 
     @classmethod
     def parse(cls, text: str) -> "Stamp | None":
@@ -90,3 +89,10 @@ def _natural(part: str) -> tuple[int, str]:
         return -1, part
     digits = part.lstrip("0")
     return len(digits), f"{digits} {part}"
+
+
+@lru_cache(maxsize=1024)
+def _text(at: datetime, unit: Key) -> str:
+    """A message writes its stamp into each of its records."""
+    time = at.isoformat(timespec="microseconds").replace("+00:00", "Z")
+    return f"{time} {encode_key(unit)}" if unit else time

@@ -189,6 +189,19 @@ class RetryPolicy:
                 state.upcoming_sleep,
             )
 
+        try:
+            # Nearly every request succeeds at once: the machinery is for the others.
+            return request(remaining_s())
+        except TryError as error:
+            first: TryError | None = error
+
+        def next_try() -> T:
+            nonlocal first
+            failed, first = first, None
+            if failed is not None:
+                raise failed
+            return request(remaining_s())
+
         retrying = Retrying(
             retry=retry_if_exception(worth_a_retry),
             wait=self._pause_s,
@@ -198,13 +211,16 @@ class RetryPolicy:
             reraise=True,
         )
         try:
-            return retrying(lambda: request(remaining_s()))
+            return retrying(next_try)
         except TryError as error:
             if isinstance(error, HttpStatusError) and error.status in hand_back:
                 raise
             tries = int(retrying.statistics.get("attempt_number", 1))
             # `from None`: a library's own exception may show the URL's query.
             raise _verdict(error, what=what, signed=signed, tries=tries) from None
+        finally:
+            # Else it keeps the last answer in a circle, until all garbage is collected.
+            retrying.iter_state.reset()
 
     def _pause_s(self, state: RetryCallState) -> float:
         doublings = min(state.attempt_number - 1, 60)

@@ -23,6 +23,7 @@ from estinel_assets.transport import (
 )
 from estinel_assets.transport.httpx_transport import HttpxTransport
 from estinel_assets.transport.plain_transport import PlainAnswer, PlainTransport
+from tests.support.asgi import serve_asgi
 from tests.support.replay import Answer, ScriptedServer
 
 
@@ -281,14 +282,19 @@ def test_the_plain_one_sends_query_headers_and_a_document_in_unicode() -> None:
 
 
 def test_the_plain_one_keeps_its_connection() -> None:
+    clients: set[tuple[str, int]] = set()
+
+    async def app(scope: Any, _receive: Any, send: Any) -> None:
+        clients.add(tuple(scope["client"]))
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"[1]"})
+
     transport = PlainTransport(no_pauses(), timeout_s=5.0)
-    with ScriptedServer(Answer.json([1])) as server:
+    with serve_asgi(app) as url:
         for _ in range(3):
-            assert transport.send("GET", server.url).json() == [1]
-        (kept,) = transport._servers.values()
-        assert kept.idle.qsize() == 1
-    transport.close()
-    assert kept.idle.qsize() == 0
+            assert transport.send("GET", url).json() == [1]
+        transport.close()
+    assert len(clients) == 1
 
 
 def test_the_plain_one_shows_each_answer_to_who_looks_at_it_first() -> None:
