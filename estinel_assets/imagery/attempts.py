@@ -125,4 +125,3 @@ def reason_of(error: UnitError) -> ImageryReason:
     """The reason that an error names; one that is none of ours is a bug of ours."""
     known = {str(reason): reason for reason in ImageryReason}
     return known.get(error.reason, ImageryReason.INTERNAL_ERROR)
-
