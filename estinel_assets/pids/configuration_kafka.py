@@ -146,24 +146,23 @@ def _fault(key: str, value: object) -> str:
         return f"{name} must be the name of a group"
     if key == _VERIFICATION and _word(value) not in _TRUE:
         return f"{name}: {ALWAYS_VERIFIED}; name a private authority's file in ssl.ca.location"
+    if key == _RESET and _word(value) not in _FROM_THE_START:
+        return (
+            f"{name} = {value!r} would pass over messages: a group that stops before its first "
+            "commit would begin behind what has come since. Write earliest; to begin later, set "
+            "the group's offsets with Kafka's own tools"
+        )
     if key == _HOST_NAMES and _word(value) == "none":
         return f"{name}: the names in certificates are always verified; leave it out"
     return ""
 
 
 def _warnings(options: Mapping[str, KafkaValue]) -> list[str]:
-    warnings = [
+    return [
         f"kafka.{key} = true is not followed: offsets are committed when outcomes are stored"
         for key in FORCED
         if key in options and _word(options[key]) not in _FALSE
     ]
-    reset = options.get(_RESET)
-    if reset is not None and _word(reset) not in _FROM_THE_START:
-        warnings.append(
-            f"kafka.{_RESET} = {reset!r}: a new group passes over all messages that stand; "
-            "earliest takes them"
-        )
-    return warnings
 
 
 def _word(value: object) -> str:

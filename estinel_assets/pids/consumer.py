@@ -26,7 +26,6 @@ from estinel_assets.pids.reasons import PidReason
 from estinel_assets.pids.recorder import Recorder
 from estinel_assets.pids.watching import Watcher
 
-UNLIMITED = -1
 _POLL_S = 0.1
 _CLAIM_S = 1.0
 """How long to wait for another worker before looking whether to stop, in seconds."""
@@ -68,7 +67,7 @@ class Limits:
     """Messages to take; None for any number."""
     stop_on_skip: bool = True
     """Stop where a service is down; else record the message as skipped, and go on."""
-    claim_wait_s: float = 90.0
+    claim_wait_s: float = 180.0
     """How long to wait for another worker to give a partition up, in seconds."""
 
 
@@ -78,13 +77,15 @@ class Consumed:
 
     ending: Ending
     reasons: Counter[str] = field(default_factory=Counter)
-    """Messages that are recorded and committed, by reason."""
+    """Messages that are recorded, by reason; see `uncommitted`."""
     stopped_by: Outcome | None = None
     """The message at which it stopped; where a service is down, it is not committed."""
+    uncommitted: str = ""
+    """Why the last commit was not taken; its messages are recorded, and come again."""
 
     @property
     def messages(self) -> int:
-        """How many were recorded and committed."""
+        """How many were recorded."""
         return self.reasons.total()
 
     @property
@@ -350,9 +351,11 @@ class Consumer:
             return
         try:
             self._source.commit(following)
+            self._ended.uncommitted = ""
         except RetryableError as error:
             # They are recorded. Where they come again, they have no effect.
             log.warning("not committed", following=dict(following), error=str(error))
+            self._ended.uncommitted = str(error)
 
     def _claimed(self, at: TopicPartition) -> bool:
         """Take the lease of a partition; False where the work is to stop before that."""

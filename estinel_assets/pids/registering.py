@@ -6,7 +6,7 @@ from threading import Event
 from typing import Self
 
 from estinel_assets.clock import utc_now
-from estinel_assets.errors import BadInputError
+from estinel_assets.errors import BadInputError, RetryableError
 from estinel_assets.logs import get_logger
 from estinel_assets.outcomes.paths import encode_key
 from estinel_assets.outcomes.reason import parse_reason
@@ -152,7 +152,14 @@ class Registering:
         )
         for part in ranges:
             source = RangeSource(consuming.options(), part.at, part.first, part.last)
-            watch.end(part, consuming.run(source, watch, Event()))
+            consumed = consuming.run(source, watch, Event())
+            watch.end(part, consumed)
+            if consumed.uncommitted:
+                raise RetryableError(
+                    PidReason.KAFKA_UNAVAILABLE,
+                    f"{part} is recorded and not committed, so that it comes again: "
+                    f"{consumed.uncommitted}",
+                )
             if watch.stopped_by is not None:
                 return
 

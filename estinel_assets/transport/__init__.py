@@ -2,7 +2,8 @@
 
 `policy.RetryPolicy` knows no HTTP library. `requests_transport.RequestsTransport` puts `requests`
 under it, which pystac-client uses, and `httpx_transport.HttpxTransport` httpx, which comes with an
-extra and is therefore imported from its own module. Nothing else in the project may retry a
+extra and is therefore imported from its own module. `plain_transport.PlainTransport` does without a
+library, where requests are small and very many. Nothing else in the project may retry a
 request: a retry inside a retry multiplies the load on a service that is already in trouble.
 
 Which answer leads where:

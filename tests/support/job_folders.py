@@ -2,8 +2,7 @@
 
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,19 +95,6 @@ class JobFolder:
             self.write(f"{name}/c/{item}.tif", asset)
             self.write(f"{name}/c/{item}.json", catalog_folders.item(item, collection=collection))
         return self.root / name
-
-
-@contextmanager
-def as_nobody() -> Iterator[None]:
-    """Without root's rights, which take no notice of permissions."""
-    if os.geteuid() != 0:
-        yield
-        return
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
 
 
 def scan(folder: Path, config: DatasetsConfig, **settings: Any) -> Scan:

@@ -310,7 +310,6 @@ def test_the_older_name_of_the_servers_counts(load: Load) -> None:
     [
         ("[cmip6]\nmax_parts = 3\n", "[cmip6] is not read: the options of a plugin belong in"),
         ('[consumer]\nprocessor = "mine"\n[mine]\nx = 1\n', "belong in [plugins.mine]"),
-        ('[kafka]\n"auto.offset.reset" = "latest"\n', "passes over all messages"),
         ("[handle]\nHTTPS_verify = true\n", "handle.HTTPS_verify = true may go"),
         ("[stac]\nverify = true\n", "stac.verify = true may go"),
         ('[stats]\ndb_path = "x.db"\n', "stats.db_path: not used"),

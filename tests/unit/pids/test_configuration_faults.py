@@ -132,6 +132,7 @@ def test_faults(refused: Refused, text: str, fault: str) -> None:
             "kafka.bootstrap_servers is no property of librdkafka: write",
         ),
         ("bootstrap.server", '"a:1"', "write bootstrap.servers"),
+        ("auto.offset.reset", '"latest"', "would pass over messages"),
         ("group.id", "3", "kafka.group.id must be the name of a group"),
         ("group.id", '" "', "kafka.group.id must be the name of a group"),
         ("Ä", "3", "kafka.Ä is no property of librdkafka"),

@@ -14,7 +14,8 @@ from estinel_assets.publishing.files import JobFiles
 from estinel_assets.publishing.reasons import PublishingReason
 from estinel_assets.publishing.scanned import Fault, ScannedFile
 from estinel_assets.publishing.spool import Spool
-from tests.support.job_folders import JobFolder, as_nobody
+from tests.support.job_folders import JobFolder
+from tests.support.unprivileged import as_nobody
 
 R = PublishingReason
 

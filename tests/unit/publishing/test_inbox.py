@@ -15,8 +15,8 @@ from estinel_assets.publishing.inbox import list_folder, waiting
 from estinel_assets.publishing.model import Policy
 from estinel_assets.publishing.reasons import PublishingReason
 from estinel_assets.settings import PublishingSettings, Settings
-from tests.support.job_folders import as_nobody
 from tests.support.outcomes import outcome
+from tests.support.unprivileged import as_nobody
 
 NOW = datetime(2024, 12, 4, 12, 0, tzinfo=UTC)
 RETRY = RetryRule(max_attempts=3, backoff_s=3600, backoff_max_s=86400)

@@ -30,12 +30,12 @@ from tests.support.job_folders import (
     DATASET,
     ENTRY,
     JobFolder,
-    as_nobody,
     datasets_config,
     faults_of,
     scan,
 )
 from tests.support.real import real_data
+from tests.support.unprivileged import as_nobody
 
 R = PublishingReason
 
