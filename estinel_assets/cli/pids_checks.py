@@ -1,6 +1,6 @@
 """What `estinel doctor` looks at for PIDs: configuration, Kafka, Handle service, STAC API."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -48,7 +48,7 @@ def _check_services(configuration: "PidConfiguration") -> Iterator[Check]:
     once = at.consumer.transient.model_copy(update={"retries": 0})
     hasty = at.model_copy(update={"consumer": at.consumer.model_copy(update={"transient": once})})
     topic = at.consumer.topic
-    probes = [
+    probes: list[tuple[str, Callable[[], None], str, str]] = [
         (
             "kafka",
             partial(probe, kafka_options(at), topic),

@@ -106,7 +106,8 @@ class MessageWork:
         if self.items is None:
             raise PermanentError(
                 PidReason.STAC_UNAVAILABLE,
-                "a patch needs the item that the STAC API has, and a dry run asks nobody",
+                "a patch needs the item that the STAC API has, and none can be asked: set "
+                "stac.base_url; a dry run asks nobody",
             )
         payload = parsed.data.payload
         return self.items.item(payload.collection_id, payload.item_id)
