@@ -3,7 +3,6 @@
 GeoTIFFs are tiled and deflated; PNGs have 8 bits a channel.
 """
 
-import io
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
@@ -11,7 +10,6 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
-from PIL import Image
 from rasterio.crs import CRS
 from rasterio.errors import RasterioError
 from rasterio.io import MemoryFile
@@ -19,13 +17,12 @@ from rasterio.io import MemoryFile
 from estinel_assets.errors import BadInputError
 from estinel_assets.raster.failures import accept_missing_georeference
 from estinel_assets.raster.grids import Grid
+from estinel_assets.raster.png import pack_png
 from estinel_assets.raster.reader import Pixels
 from estinel_assets.raster.views import View
 
 _SMALL_RASTER = 512
 """Pixels along the longer side up to which tiles of 256 pay."""
-_PNG_LEVEL = 4
-"""From here on zlib takes longer without making these pictures smaller."""
 
 
 class StoredRaster(NamedTuple):
@@ -148,11 +145,7 @@ def encode_png(rgb: NDArray[np.uint8], alpha: NDArray[np.bool_]) -> bytes:
     if rgb.shape != (3, *alpha.shape):
         raise ValueError(f"colours of shape {rgb.shape} do not fit an alpha of {alpha.shape}")
     channels = [*rgb] if alpha.all() else [*(rgb * alpha), alpha * np.uint8(255)]
-    encoded = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(np.stack(channels, axis=-1))).save(
-        encoded, format="PNG", compress_level=_PNG_LEVEL
-    )
-    return encoded.getvalue()
+    return pack_png(np.stack(channels, axis=-1))
 
 
 def thumbnail(view: View, fraction: float = 0.125) -> View:
