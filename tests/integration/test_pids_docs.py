@@ -45,7 +45,7 @@ def test_files_are_tried_again_from_python(tmp_path: Path, monkeypatch: pytest.M
         config = tmp_path / "pids.toml"
         config.write_text(
             f'[handle]\nserver_url = "{address}"\nprefix = "{PREFIX}"\n'
-            f'username = "{USER}"\npassword = "{PASSWORD}"\n',
+            f'username = "{USER}"\npassword = "{PASSWORD}"\n[lookup]\nenabled = false\n',
             encoding="utf-8",
         )
         monkeypatch.setenv("ESTINEL_PIDS_CONFIG", str(config))
