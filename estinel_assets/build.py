@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any
 
 import dagster as dg
@@ -33,65 +34,54 @@ class ProductLine:
     resources: Mapping[str, object] = field(default_factory=dict)
 
 
+def _line(name: str, *, scheduled_in: str = "jobs", **resources: object) -> ProductLine:
+    """What a product line's modules hold, by the names that they all use.
+
+    Args:
+        name: of its package.
+        scheduled_in: its module with the schedules that are not for checks.
+        resources: further ones that its assets need.
+    """
+    assets, checks, jobs, sensors = (
+        import_module(f"estinel_assets.{name}.{module}")
+        for module in ("assets", "checks", "jobs", "sensors")
+    )
+    scheduled = {"jobs": jobs, "sensors": sensors}[scheduled_in]
+    return ProductLine(
+        assets=assets.ASSETS,
+        checks=checks.CHECKS,
+        check_jobs=checks.CHECK_JOBS,
+        jobs=jobs.JOBS,
+        schedules=[*scheduled.SCHEDULES, *checks.CHECK_SCHEDULES],
+        sensors=sensors.SENSORS,
+        resources=resources,
+    )
+
+
 def _compatibility() -> ProductLine:
-    from estinel_assets.compatibility import assets, checks, jobs, sensors
     from estinel_assets.compatibility.reasons import COMPATIBILITY
     from estinel_assets.orchestration.outcome_io_manager import outcome_io_manager
 
-    return ProductLine(
-        assets=assets.ASSETS,
-        checks=checks.CHECKS,
-        check_jobs=checks.CHECK_JOBS,
-        jobs=jobs.JOBS,
-        schedules=[*jobs.SCHEDULES, *checks.CHECK_SCHEDULES],
-        sensors=sensors.SENSORS,
-        resources={"compatibility_outcomes": outcome_io_manager(COMPATIBILITY)},
-    )
+    return _line("compatibility", compatibility_outcomes=outcome_io_manager(COMPATIBILITY))
 
 
 def _imagery() -> ProductLine:
-    from estinel_assets.imagery import assets, checks, jobs, sensors
-
-    return ProductLine(
-        assets=assets.ASSETS,
-        checks=checks.CHECKS,
-        check_jobs=checks.CHECK_JOBS,
-        jobs=jobs.JOBS,
-        schedules=[*sensors.SCHEDULES, *checks.CHECK_SCHEDULES],
-        sensors=sensors.SENSORS,
-    )
+    return _line("imagery", scheduled_in="sensors")
 
 
 def _pids() -> ProductLine:
-    from estinel_assets.pids import assets, checks, jobs, sensors
-
-    return ProductLine(
-        assets=assets.ASSETS,
-        checks=checks.CHECKS,
-        check_jobs=checks.CHECK_JOBS,
-        jobs=jobs.JOBS,
-        schedules=[*jobs.SCHEDULES, *checks.CHECK_SCHEDULES],
-        sensors=sensors.SENSORS,
-    )
+    return _line("pids")
 
 
 def _publishing() -> ProductLine:
     from estinel_assets.orchestration.outcome_io_manager import outcome_io_manager
-    from estinel_assets.publishing import assets, checks, jobs, sensors
     from estinel_assets.publishing.reasons import PUBLISHING
     from estinel_assets.publishing.site_images import PREFIX
 
-    return ProductLine(
-        assets=assets.ASSETS,
-        checks=checks.CHECKS,
-        check_jobs=checks.CHECK_JOBS,
-        jobs=jobs.JOBS,
-        schedules=[*jobs.SCHEDULES, *checks.CHECK_SCHEDULES],
-        sensors=sensors.SENSORS,
-        resources={
-            "publishing_outcomes": outcome_io_manager(PUBLISHING),
-            "published_images_outcomes": outcome_io_manager(PUBLISHING, prefix=PREFIX),
-        },
+    return _line(
+        "publishing",
+        publishing_outcomes=outcome_io_manager(PUBLISHING),
+        published_images_outcomes=outcome_io_manager(PUBLISHING, prefix=PREFIX),
     )
 
 

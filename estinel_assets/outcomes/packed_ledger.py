@@ -171,7 +171,7 @@ class PackedLedger:
     def entries(self, selection: Selection = ALL) -> Iterator[Entry]:
         """See `Ledger.entries`. Reads the columns of every batch that may hold such a key.
 
-        In memory are about 100 bytes a key, sorted by its encoded parts.
+        In memory are all keys with a time and a path each, sorted by their encoded parts.
         """
         yield from self._standing(_Wanted(self._covers, under=selection.under)).entries(selection)
 

@@ -8,6 +8,7 @@ worked on again or is known. Working on one twice has no effect twice.
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from enum import StrEnum
 from itertools import pairwise
@@ -19,7 +20,7 @@ from estinel_assets.outcomes.reason import parse_reason
 from estinel_assets.outcomes.record import Outcome
 from estinel_assets.pids.claims import PartitionClaims
 from estinel_assets.pids.incoming import IncomingMessage, MessageSource, TopicPartition
-from estinel_assets.pids.message_work import is_transient
+from estinel_assets.pids.message_work import as_skipped, is_transient
 from estinel_assets.pids.ordered_pool import Ended, OrderedPool
 from estinel_assets.pids.partition_progress import PartitionProgress
 from estinel_assets.pids.reasons import PidReason
@@ -168,7 +169,7 @@ class Consumer:
             return self._work(task.message)
 
         try:
-            with OrderedPool(work, threads=self._limits.threads, name="pids") as pool:
+            with closing(OrderedPool(work, threads=self._limits.threads, name="pids")) as pool:
                 self._pool = pool
                 try:
                     self._source.open(self)
@@ -275,7 +276,7 @@ class Consumer:
         """The outcome, marked where its message is skipped."""
         if self._limits.stop_on_skip or not is_transient(outcome):
             return outcome
-        return outcome.model_copy(update={"detail": {**outcome.detail, "skipped": True}})
+        return as_skipped(outcome)
 
     def _count(self, progress: PartitionProgress, outcome: Outcome) -> None:
         """Count a message in the order of its partition, and stop where it is one too many."""

@@ -21,7 +21,7 @@ from estinel_assets.outcomes.run import Run
 from estinel_assets.pids.announcements import Announcement, announce
 from estinel_assets.pids.incoming import IncomingMessage
 from estinel_assets.pids.item_source import ItemSource
-from estinel_assets.pids.message_records import describe_message, fingerprint
+from estinel_assets.pids.message_records import SKIPPED, describe_message, fingerprint
 from estinel_assets.pids.messages import (
     MAX_MESSAGE_BYTES,
     FullItemMessage,
@@ -179,6 +179,11 @@ def is_transient(outcome: Outcome) -> bool:
     """Whether a message failed because a service did, for the time being; a bug of ours is none."""
     reason = parse_reason(PidReason, outcome.reason)
     return reason.retryable and reason is not PidReason.INTERNAL_ERROR
+
+
+def as_skipped(outcome: Outcome) -> Outcome:
+    """The outcome of a message that work goes on without."""
+    return outcome.model_copy(update={"detail": {**outcome.detail, SKIPPED: True}})
 
 
 @dataclass(slots=True)

@@ -1,20 +1,16 @@
 """Registering messages again that their outcomes keep, because somebody asked for it."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from estinel_assets.outcomes.paths import Key, encode_key
 from estinel_assets.outcomes.record import Outcome
-from estinel_assets.pids.batches import OutcomeBatches
 from estinel_assets.pids.configuration import load_configuration
 from estinel_assets.pids.incoming import IncomingMessage
-from estinel_assets.pids.jsonl_files import JsonlFiles
 from estinel_assets.pids.message_records import message_of
-from estinel_assets.pids.message_work import is_transient
-from estinel_assets.pids.opening import open_book, opened_services, opened_work, run_of
+from estinel_assets.pids.opening import open_book
 from estinel_assets.pids.waiting import refuse_dry
-from estinel_assets.pids.working_again import WorkingAgain, record_again
+from estinel_assets.pids.working_again import opened_again
 from estinel_assets.settings import Settings
 from estinel_assets.storage.port import ObjectStore
 
@@ -80,32 +76,16 @@ def reprocess_messages(
         unknown=tuple(key for key in keys if key not in records),
         unkept=tuple(key for key in records if key not in messages),
     )
-    with _opened(settings, OutcomeBatches(book.packed), run_id) as again:
+    configuration = load_configuration(settings.pids)
+    refuse_dry(configuration)
+    with opened_again(settings, configuration, store, run_id) as again:
         for outcomes in again.run(_in_order(messages.values())):
             for outcome in outcomes:
                 done.went[outcome.key] = outcome.reason
-                if again.stop_on_skip and is_transient(outcome):
-                    done.stopped_by = done.stopped_by or outcome
+                if done.stopped_by is None and again.is_stopped_by(outcome):
+                    done.stopped_by = outcome
     done.left = tuple(key for key in messages if key not in done.went)
     return done
-
-
-@contextmanager
-def _opened(settings: Settings, batches: OutcomeBatches, run_id: str) -> Iterator[WorkingAgain]:
-    configuration = load_configuration(settings.pids)
-    refuse_dry(configuration)
-    consumer = configuration.consumer
-    stop_on_skip = consumer.transient.stop_on_skip
-    with (
-        opened_services(configuration, dry_run=False) as services,
-        opened_work(configuration, services, run_of(run_id)) as work,
-    ):
-        record = record_again(
-            batches, JsonlFiles(consumer.output_dir), run_id, stop_on_skip=stop_on_skip
-        )
-        yield WorkingAgain(
-            work.outcome, record, threads=consumer.in_flight, stop_on_skip=stop_on_skip
-        )
 
 
 def _kept(records: Mapping[Key, Outcome]) -> dict[Key, IncomingMessage]:

@@ -8,10 +8,8 @@ from pathlib import Path
 
 from estinel_assets.outcomes.paths import Key
 from estinel_assets.outcomes.record import NO_REASON, Outcome
-from estinel_assets.pids.batches import OutcomeBatches
 from estinel_assets.pids.configuration import load_configuration
 from estinel_assets.pids.incoming import IncomingMessage
-from estinel_assets.pids.jsonl_files import JsonlFiles
 from estinel_assets.pids.jsonl_lines import (
     BadLine,
     KeptMessage,
@@ -22,9 +20,7 @@ from estinel_assets.pids.jsonl_lines import (
     read_lines,
     remove_lines,
 )
-from estinel_assets.pids.message_work import is_transient
-from estinel_assets.pids.opening import open_book, opened_services, opened_work, run_of
-from estinel_assets.pids.working_again import WorkingAgain, record_again
+from estinel_assets.pids.working_again import WorkingAgain, opened_again
 from estinel_assets.settings import Settings, load_settings
 from estinel_assets.storage import open_store
 from estinel_assets.storage.port import ObjectStore
@@ -102,29 +98,12 @@ def retry_files(
     retried = Retried(len(which), tuple(unreadable))
     run_id = f"retry-{uuid.uuid4()}"
     dry_run = dry_run or configuration.handle.is_dry
-    # A dry run asks no service, so that none is down: what needs one is passed over.
-    stop_on_skip = configuration.consumer.transient.stop_on_skip and not (force or dry_run)
-    with (
-        opened_services(configuration, dry_run=dry_run) as services,
-        opened_work(configuration, services, run_of(run_id)) as work,
-    ):
-        again = WorkingAgain(
-            work.outcome,
-            _not_recorded
-            if dry_run
-            else record_again(
-                OutcomeBatches(open_book(settings, store or _open_store(settings)).packed),
-                JsonlFiles(configuration.consumer.output_dir),
-                run_id,
-                stop_on_skip=stop_on_skip,
-            ),
-            threads=configuration.consumer.in_flight,
-            stop_on_skip=stop_on_skip,
-        )
-        done: list[Place] = []
+    kept_in = None if dry_run else store or _open_store(settings)
+    done: list[Place] = []
+    with opened_again(settings, configuration, kept_in, run_id, force=force) as again:
         try:
             for outcomes in again.run(_chosen(files, which)):
-                _count(retried, outcomes, stop_on_skip=stop_on_skip)
+                _count(retried, outcomes, again)
                 done += _done(outcomes, which)
         finally:
             # At the end, because the lines behind a removed one have other numbers afterwards.
@@ -136,10 +115,6 @@ def retry_files(
 def _open_store(settings: Settings) -> ObjectStore:
     at = settings.store
     return open_store(at.url, endpoint_url=at.endpoint_url, region=at.region, profile=at.profile)
-
-
-def _not_recorded(outcomes: Sequence[Outcome]) -> None:
-    """In a dry run nothing is kept."""
 
 
 def _readable(
@@ -161,10 +136,10 @@ def _chosen(files: Sequence[Path], which: Mapping[Key, Latest]) -> Iterator[Inco
                 yield line.again
 
 
-def _count(retried: Retried, outcomes: Sequence[Outcome], *, stop_on_skip: bool) -> None:
+def _count(retried: Retried, outcomes: Sequence[Outcome], again: WorkingAgain) -> None:
     for outcome in outcomes:
         retried.reasons[outcome.reason] += 1
-        if stop_on_skip and retried.stopped_by is None and is_transient(outcome):
+        if retried.stopped_by is None and again.is_stopped_by(outcome):
             retried.stopped_by = outcome
 
 

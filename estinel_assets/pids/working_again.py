@@ -1,15 +1,20 @@
 """Working on messages once more that failed before, wherever they were kept."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 
 from estinel_assets.outcomes.record import Outcome
 from estinel_assets.pids.batches import OutcomeBatches
+from estinel_assets.pids.configuration import PidConfiguration
 from estinel_assets.pids.incoming import IncomingMessage
 from estinel_assets.pids.jsonl_files import JsonlFiles
-from estinel_assets.pids.message_work import is_transient
+from estinel_assets.pids.message_work import as_skipped, is_transient
+from estinel_assets.pids.opening import open_book, opened_services, opened_work, run_of
 from estinel_assets.pids.ordered_pool import OrderedPool
+from estinel_assets.settings import Settings
+from estinel_assets.storage.port import ObjectStore
 
 _AT_ONCE = 500
 """Messages that are recorded together."""
@@ -45,14 +50,14 @@ class WorkingAgain:
             BadInputError: a folder cannot be written to.
         """
         rest = iter(messages)
-        with OrderedPool(self.work, threads=self.threads, name="pids") as pool:
+        with closing(OrderedPool(self.work, threads=self.threads, name="pids")) as pool:
             while some := list(_some(rest)):
                 for message in some:
                     pool.submit(message, message.key or message.unit)
                 ended = self._ended(pool)
                 self.record(ended)
                 yield ended
-                if self.stop_on_skip and any(map(is_transient, ended)):
+                if any(map(self.is_stopped_by, ended)):
                     return
 
     def _ended(self, pool: OrderedPool[IncomingMessage, Outcome]) -> list[Outcome]:
@@ -72,7 +77,11 @@ class WorkingAgain:
         if self.stop_on_skip:
             pool.drop_waiting()
             return outcome
-        return outcome.model_copy(update={"detail": {**outcome.detail, "skipped": True}})
+        return as_skipped(outcome)
+
+    def is_stopped_by(self, outcome: Outcome) -> bool:
+        """Whether an outcome ends the work: a service is down."""
+        return self.stop_on_skip and is_transient(outcome)
 
 
 def _some(rest: Iterator[IncomingMessage]) -> Iterator[IncomingMessage]:
@@ -85,6 +94,49 @@ def _some(rest: Iterator[IncomingMessage]) -> Iterator[IncomingMessage]:
             return
 
 
+@contextmanager
+def opened_again(
+    settings: Settings,
+    configuration: PidConfiguration,
+    store: ObjectStore | None,
+    run_id: str,
+    *,
+    force: bool = False,
+) -> Iterator[WorkingAgain]:
+    """Everything that works on messages again, closed at the end.
+
+    Args:
+        settings: all of them.
+        configuration: says where the services are.
+        store: takes the outcomes; None for a dry run, which asks no service and records nothing.
+        run_id: who does it.
+        force: go on where a service is down, whatever the configuration says.
+
+    Raises:
+        BadInputError: the configuration cannot be used.
+    """
+    dry_run = store is None
+    consumer = configuration.consumer
+    # A dry run asks no service, so that none is down: what needs one is passed over.
+    stop_on_skip = consumer.transient.stop_on_skip and not (force or dry_run)
+    record: Callable[[Sequence[Outcome]], None] = _not_recorded
+    if store is not None:
+        batches = OutcomeBatches(open_book(settings, store).packed)
+        files = JsonlFiles(consumer.output_dir)
+        record = record_again(batches, files, run_id, stop_on_skip=stop_on_skip)
+    with (
+        opened_services(configuration, dry_run=dry_run) as services,
+        opened_work(configuration, services, run_of(run_id)) as work,
+    ):
+        yield WorkingAgain(
+            work.outcome, record, threads=consumer.in_flight, stop_on_skip=stop_on_skip
+        )
+
+
+def _not_recorded(outcomes: Sequence[Outcome]) -> None:
+    """In a dry run nothing is kept."""
+
+
 def record_again(
     batches: OutcomeBatches, files: JsonlFiles, run_id: str, *, stop_on_skip: bool
 ) -> Callable[[Sequence[Outcome]], None]:
@@ -93,7 +145,7 @@ def record_again(
     Args:
         batches: of the ledger.
         files: of failures and skipped messages.
-        run_id: who does it.
+        run_id: who tries again.
         stop_on_skip: a message whose service is down stays where it was kept; else it is skipped.
     """
 

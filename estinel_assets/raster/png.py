@@ -2,8 +2,8 @@
 
 The PNG specification (third edition, W3C 2025) leaves the choice of filter to the encoder. Each row
 is written as its difference to the row above (filter type 2, "Up"): one subtraction of whole
-arrays, where trying all filters takes longer than all the rest. libdeflate packs the result several
-times as fast as zlib does, into about as many bytes.
+arrays, where trying all filters takes longer than all the rest. libdeflate packs the result faster
+than zlib does, into about as many bytes.
 """
 
 import struct

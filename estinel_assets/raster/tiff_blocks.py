@@ -19,7 +19,7 @@ from estinel_assets.raster.tiff import Compression, MalformedTiffError, Predicto
 ReadRanges = Callable[[Sequence[tuple[int, int]]], Sequence[bytes]]
 """The bytes of ranges, each an offset and a length, in their order."""
 
-_FACTOR_NONE = 64
+_PADDING = 64
 """Bytes beyond those of its pixels that a block may have without compression."""
 
 
@@ -88,7 +88,7 @@ def read_window(image: TiffImage, window: PixelWindow, read: ReadRanges) -> Pixe
 def _place(
     image: TiffImage, window: PixelWindow, block: Block, body: bytes, pixels: Pixels
 ) -> None:
-    """Decode a block as far down as it is needed, and copy what the window has of it."""
+    """Decode a block, and copy what the window has of it."""
     top, left = block.row * image.block_height, block.column * image.block_width
     first_row = max(window.row - top, 0)
     last_row = min(window.row + window.height - top, image.block_height)
@@ -125,7 +125,7 @@ def decode_block(image: TiffImage, body: bytes, *, rows: int | None = None) -> P
 
 def _unpacked(compression: Compression, body: bytes, expected: int) -> bytes | bytearray:
     if compression is Compression.NONE:
-        if not expected <= len(body) <= expected + _FACTOR_NONE:
+        if not expected <= len(body) <= expected + _PADDING:
             raise MalformedTiffError(f"a block has {len(body)} bytes, and needs {expected}")
         return body[:expected]
     out = bytearray(expected)

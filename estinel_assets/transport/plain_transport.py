@@ -1,8 +1,9 @@
 """The standard library's HTTP client under the retry policy, for very many small requests.
 
-A request costs a third of the processor time that urllib3 takes for it, and a quarter of httpx',
-and there are some hundred thousand in an hour of registering handles. It does what that needs: kept
-connections, one document there and one back, proxies of the environment, redirects of a GET.
+It does what they need: kept connections, one document there and one back, proxies of the
+environment, redirects of a GET. All else that libraries do for a request takes processor time, and
+ten requests a message are most of what a consumer of messages does; docs/decisions/pids.md says
+more.
 """
 
 import http.client

@@ -170,6 +170,36 @@ class RetryPolicy:
             # A pause may overrun a little, and no library takes a timeout of nothing.
             return max(_SHORTEST_TRY_S, self.deadline_s - (self.clock() - started))
 
+        try:
+            # Nearly every request succeeds at once: the machinery is for the others.
+            return request(remaining_s())
+        except TryError as error:
+            first = error
+        return self._try_on(
+            first, request, remaining_s, what=what, signed=signed, hand_back=hand_back
+        )
+
+    def _try_on(
+        self,
+        failed: TryError,
+        request: Callable[[float], T],
+        remaining_s: Callable[[], float],
+        *,
+        what: str,
+        signed: bool,
+        hand_back: frozenset[int],
+    ) -> T:
+        """Make further tries after a first one that failed, as far as they are worth it."""
+        first: TryError | None = failed
+
+        def next_try() -> T:
+            # The first call is for the try that was made already.
+            nonlocal first
+            error, first = first, None
+            if error is not None:
+                raise error
+            return request(remaining_s())
+
         def worth_a_retry(error: BaseException) -> bool:
             if isinstance(error, HttpStatusError) and error.status in hand_back:
                 return False
@@ -188,19 +218,6 @@ class RetryPolicy:
                 self.attempts,
                 state.upcoming_sleep,
             )
-
-        try:
-            # Nearly every request succeeds at once: the machinery is for the others.
-            return request(remaining_s())
-        except TryError as error:
-            first: TryError | None = error
-
-        def next_try() -> T:
-            nonlocal first
-            failed, first = first, None
-            if failed is not None:
-                raise failed
-            return request(remaining_s())
 
         retrying = Retrying(
             retry=retry_if_exception(worth_a_retry),

@@ -300,7 +300,8 @@ def test_memory_does_not_grow_with_the_items(tmp_path: Path) -> None:
         grown = (peaks[2] - peaks[1]) / 2500
         shown = [round(peak / 2**20, 1) for peak in peaks]
         print(f"{what}: {grown:.0f} bytes an item; peaks {shown} MiB")
-        assert grown < 300, what
+        # Half a MiB of chance is 200 bytes an item; one object kept of each would be more.
+        assert grown < 600, what
 
 
 def test_secrets_are_in_no_message(tmp_path: Path, job: JobFolder, caplog: Any) -> None:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from contextlib import closing
 
 import pytest
 
@@ -36,7 +37,7 @@ def test_what_has_one_key_is_worked_on_in_order_and_alone() -> None:
         busy.discard(key)
         return position
 
-    with OrderedPool(work, threads=8, name="test") as pool:
+    with closing(OrderedPool(work, threads=8, name="test")) as pool:
         for position in range(50):
             for key in "abcd":
                 pool.submit((key, position), key)
@@ -53,7 +54,7 @@ def test_different_keys_are_in_work_at_once() -> None:
         meet.wait()
         return task[1]
 
-    with OrderedPool(work, threads=4, name="test") as pool:
+    with closing(OrderedPool(work, threads=4, name="test")) as pool:
         for position, key in enumerate("abcd"):
             pool.submit((key, position), key)
         assert sorted(one.result or 0 for one in drained(pool)) == [0, 1, 2, 3]
@@ -66,7 +67,7 @@ def test_an_error_comes_back_and_what_waited_behind_it_goes_on(error: BaseExcept
             raise error
         return task[1]
 
-    with OrderedPool(work, threads=2, name="test") as pool:
+    with closing(OrderedPool(work, threads=2, name="test")) as pool:
         for position in range(3):
             pool.submit(("a", position), "a")
         ended = drained(pool)
@@ -75,7 +76,7 @@ def test_an_error_comes_back_and_what_waited_behind_it_goes_on(error: BaseExcept
 
 
 def test_take_waits_no_longer_than_it_is_told() -> None:
-    with OrderedPool(number, threads=1, name="test") as pool:
+    with closing(OrderedPool(number, threads=1, name="test")) as pool:
         assert pool.take(0) == []
         assert pool.take(0.01) == []
 
@@ -89,7 +90,7 @@ def test_what_waits_is_dropped_and_what_is_in_work_ends() -> None:
         go.wait(5)
         return task[1]
 
-    with OrderedPool(work, threads=1, name="test") as pool:
+    with closing(OrderedPool(work, threads=1, name="test")) as pool:
         for position in range(4):
             pool.submit(("k", position), position % 2)
         begun.wait(5)
@@ -102,7 +103,7 @@ def test_what_waits_is_dropped_and_what_is_in_work_ends() -> None:
 
 def test_what_was_given_is_counted_until_it_is_taken_back() -> None:
     wait: Callable[[tuple[str, int]], int] = number
-    with OrderedPool(wait, threads=1, name="test") as pool:
+    with closing(OrderedPool(wait, threads=1, name="test")) as pool:
         pool.submit(("a", 1), "a")
         pool.submit(("a", 2), "a")
         assert pool.open == 2
