@@ -24,7 +24,7 @@ BIN := $(VENV)/bin
 help: ## list these commands
 	@sed -n 's/^\([a-z]*\):.*## /\1	/p' Makefile | expand -t 14
 
-$(VENV)/.installed-%: pyproject.toml requirements.lock tools/install
+$(VENV)/.installed-%: pyproject.toml requirements.lock tools/install tools/overrides.txt
 	@tools/install "$(PYTHON)" "$(VENV)" $*
 	@touch $@
 
@@ -74,6 +74,7 @@ lock: ## pin what pyproject.toml asks for
 	@tools/install "$(PYTHON)" "$(VENV)"
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group install --no-config \
 	    --universal --python-version 3.11 --fork-strategy fewest --generate-hashes \
+	    --override tools/overrides.txt \
 	    --custom-compile-command 'make lock' --output-file requirements.lock --quiet $(LOCK_OPTIONS)
 
 upgrade: ## pin the newest versions that fit

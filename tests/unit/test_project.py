@@ -25,7 +25,9 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCK = (ROOT / "requirements.lock").read_text()
 PIN = re.compile(r"^(?P<name>[a-z0-9.-]+)(\[[a-z0-9,-]+\])?==(?P<version>[^ ]+)( ; .+)? \\$")
 HASH = re.compile(r"^    --hash=sha256:[0-9a-f]{64}( \\)?$")
-COMMENT = re.compile(r"^ *#( {1,4}(via )?[A-Za-z0-9._-]+( \(pyproject\.toml(:install)?\))?| via)$")
+COMMENT = re.compile(
+    r"^ *#( {1,4}(via |--override )?[A-Za-z0-9._/-]+( \(pyproject\.toml(:install)?\))?| via)$"
+)
 
 
 # --- importing ---------------------------------------------------------------------------------
