@@ -29,8 +29,8 @@ from benchmarks.servers import ROOT, Process, stac_process
 from estinel_assets.compute import Threads
 from estinel_assets.demo.items import collection
 from estinel_assets.imagery.catalog import merge_catalog
-from estinel_assets.imagery.composites import SceneReader
 from estinel_assets.imagery.opening import open_site
+from estinel_assets.imagery.scene_reading import SceneReader
 from estinel_assets.imagery.site_finish import finish, first_day_to_ask, open_marker
 from estinel_assets.raster.rasterio_reader import RasterioReader
 from estinel_assets.settings import Settings, load_settings

@@ -82,6 +82,7 @@ class SourceFault(StrEnum):
     FORBIDDEN = "source_forbidden"
     TIMEOUT = "source_timeout"
     CORRUPT = "source_corrupt"
+    BLANK = "source_blank"
     UNAVAILABLE = "source_unavailable"
 
 

@@ -73,6 +73,23 @@ class TransportSettings(_Group):
     """Longest wait for one answer."""
 
 
+class RasterSettings(_Group):
+    """How the pixels of scenes are read."""
+
+    reader: Literal["blocks", "gdal"] = "blocks"
+    """`blocks` reads with range requests and leaves to GDAL what it cannot; `gdal` reads all."""
+    requests_at_once: int = Field(default=32, ge=1, le=256)
+    """Requests for pixels in flight."""
+    memory_mib: int = Field(default=512, ge=16)
+    """Memory that reads under way may use together."""
+    s3_access: Literal["signed", "anonymous", "requester-pays"] = "signed"
+    """How scenes at `s3://` are read: with AWS credentials, without, or paying for it."""
+    s3_region: str | None = None
+    """Region of their buckets; else the AWS configuration decides."""
+    s3_endpoint_url: str | None = None
+    """Endpoint of their S3 server, if it is not AWS."""
+
+
 class ComputeSettings(_Group):
     """How many things happen at once."""
 
@@ -240,6 +257,7 @@ class Settings(BaseSettings):
     store: StoreSettings = StoreSettings()
     stac: StacSettings = StacSettings()
     transport: TransportSettings = TransportSettings()
+    raster: RasterSettings = RasterSettings()
     compute: ComputeSettings = ComputeSettings()
     outcomes: OutcomeSettings = OutcomeSettings()
     imagery: ImagerySettings = ImagerySettings()

@@ -13,7 +13,6 @@ import pandas as pd
 
 from estinel_assets.compute import Threads
 from estinel_assets.imagery.catalog import merge_catalog
-from estinel_assets.imagery.composites import SceneReader
 from estinel_assets.imagery.day_images import ALL_PRODUCTS, Product
 from estinel_assets.imagery.frames import (
     days_frame,
@@ -27,6 +26,7 @@ from estinel_assets.imagery.opening import CODE_VERSION, open_site
 from estinel_assets.imagery.previews import preview
 from estinel_assets.imagery.reasons import IMAGERY, ImageryReason
 from estinel_assets.imagery.reprocessing import Reprocessing
+from estinel_assets.imagery.scene_reading import SceneReader
 from estinel_assets.imagery.site_finish import finish, first_day_to_ask, open_marker
 from estinel_assets.imagery.site_imagery import Made, SiteImagery
 from estinel_assets.imagery.sites import known_site, sites_of

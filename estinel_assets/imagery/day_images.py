@@ -1,6 +1,6 @@
 """Everything that is made of one solar day: classification, composite, views, thumbnails, item."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, TypeVar
@@ -8,21 +8,24 @@ from typing import Any, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from estinel_assets.imagery.composites import (
-    DayInput,
-    SceneReader,
-    read_classification,
-    read_composite,
-)
+from estinel_assets.imagery.composites import DayInput, read_classification, read_composite
 from estinel_assets.imagery.day_item import day_item, day_record, image_tags
+from estinel_assets.imagery.day_writing import (
+    NewObject,
+    classification_object,
+    composite_object,
+    picture_objects,
+    write_together,
+)
 from estinel_assets.imagery.layout import DayPaths, day_paths
 from estinel_assets.imagery.reasons import ImageryReason
+from estinel_assets.imagery.scene_reading import GridReading, SceneReader
 from estinel_assets.imagery.site import Site
 from estinel_assets.imagery.windows import SiteWindow
-from estinel_assets.raster.encode import encode_geotiff, encode_png, read_geotiff, thumbnail
+from estinel_assets.raster.encode import read_geotiff
 from estinel_assets.raster.grids import Grid
-from estinel_assets.raster.scl import SCL_COLOURS, SclFractions, scl_fractions
-from estinel_assets.raster.views import View, render_views
+from estinel_assets.raster.scl import scl_fractions
+from estinel_assets.stac.bands import RGB, SCL
 from estinel_assets.storage.documents import dump_json
 from estinel_assets.storage.port import ObjectStore
 
@@ -87,78 +90,73 @@ class DayMaker:
             return DayEnd(ImageryReason.WITHDRAWN)
         grid = window.grid
         paths = day_paths(self.collection, day.solar_day.day, site.file_stem)
-        if Product.SCL in products:
-            scl = read_classification(day.scenes, grid, self.reader)
-        else:
-            scl = self._stored(paths.scl, np.uint8)[0]
-        fractions = scl_fractions(scl)
-        if fractions.cloud_fraction is None:
-            return DayEnd(ImageryReason.NO_VALID_PIXELS)
-        if self.max_cloud_fraction is not None and (
-            fractions.cloud_fraction > self.max_cloud_fraction
-        ):
-            return DayEnd(ImageryReason.TOO_CLOUDY, detail=day_record(site, day, fractions))
-        if Product.RGB in products:
-            rgb = read_composite(day.scenes, grid, self.reader)
-        else:
-            rgb = self._stored(paths.rgb, np.uint16)
+        with self.reader.on(grid) as reading:
+            self._begin(reading, day, products)
+            if Product.SCL in products:
+                scl = read_classification(day.scenes, reading)
+            else:
+                scl = self._stored(paths.scl, np.uint8)[0]
+            fractions = scl_fractions(scl)
+            if fractions.cloud_fraction is None:
+                return DayEnd(ImageryReason.NO_VALID_PIXELS)
+            if self.max_cloud_fraction is not None and (
+                fractions.cloud_fraction > self.max_cloud_fraction
+            ):
+                return DayEnd(ImageryReason.TOO_CLOUDY, detail=day_record(site, day, fractions))
+            if Product.RGB in products:
+                rgb = read_composite(day.scenes, reading)
+            else:
+                rgb = self._stored(paths.rgb, np.uint16)
         if not rgb.any():
             return DayEnd(ImageryReason.NO_VALID_PIXELS)
 
         before_writing()
-        if Product.SCL in products:
-            self._write_classification(paths, grid, scl)
-        if Product.VIEWS in products:
-            self._write_views(paths, rgb)
+        pixels = _DayPixels(scl, rgb, image_tags(site, day, fractions))
+        write_together(self.store, pixels.objects(paths, grid, products))
         if Product.RGB in products:
-            self._write_composite(paths, window, rgb, site, day, fractions)
+            # Last, so that whoever finds the item finds what it names.
+            item = day_item(site, window, day, fractions, paths)
+            self.store.put(paths.item, dump_json(item), content_type="application/geo+json")
         detail = {**day_record(site, day, fractions), "collection": self.collection}
         return DayEnd(ImageryReason.NONE, self._uris(paths), detail)
+
+    def _begin(self, reading: GridReading, day: DayInput, products: frozenset[Product]) -> None:
+        """Begin with the files that will be asked for.
+
+        Whether a day is too cloudy is known from its SCL alone, and so is whether it has pixels
+        where footprints do not promise any.
+        """
+        needed = reading.needed(day.scenes)
+        if Product.SCL in products:
+            reading.begin(needed, (SCL,))
+        if Product.RGB in products and self.max_cloud_fraction is None:
+            promising = [scene for scene in needed if reading.promised(scene).any()]
+            reading.begin(promising, RGB)
 
     def _stored(self, path: str, dtype: type[T]) -> npt.NDArray[T]:
         return read_geotiff(self.store.get(path).data).array.astype(dtype, copy=False)
 
-    def _write_classification(
-        self, paths: DayPaths, grid: Grid, scl: npt.NDArray[np.uint8]
-    ) -> None:
-        payload = encode_geotiff(
-            scl,
-            grid,
-            nodata=0,
-            descriptions=("SCL",),
-            colormap={int(value): colour for value, colour in SCL_COLOURS.items()},
-        )
-        self.store.put(paths.scl, payload, content_type="image/tiff")
-
-    def _write_composite(
-        self,
-        paths: DayPaths,
-        window: SiteWindow,
-        rgb: npt.NDArray[np.uint16],
-        site: Site,
-        day: DayInput,
-        fractions: SclFractions,
-    ) -> None:
-        payload = encode_geotiff(
-            rgb,
-            window.grid,
-            nodata=0,
-            descriptions=("red", "green", "blue"),
-            tags=image_tags(site, day, fractions),
-            photometric="rgb",
-        )
-        self.store.put(paths.rgb, payload, content_type="image/tiff")
-        item = day_item(site, window, day, fractions, paths)
-        self.store.put(paths.item, dump_json(item), content_type="application/geo+json")
-
-    def _write_views(self, paths: DayPaths, rgb: npt.NDArray[np.uint16]) -> None:
-        for name, view in render_views(rgb).items():
-            self._write_png(paths.views[name], view)
-            self._write_png(paths.thumbnails[name], thumbnail(view))
-
-    def _write_png(self, path: str, view: View) -> None:
-        self.store.put(path, encode_png(view.rgb, view.alpha), content_type="image/png")
-
     def _uris(self, paths: DayPaths) -> tuple[str, ...]:
         every = (paths.scl, paths.rgb, *paths.views.values(), *paths.thumbnails.values())
         return tuple(self.store.uri(path) for path in (*every, paths.item))
+
+
+@dataclass(frozen=True, slots=True)
+class _DayPixels:
+    """What a day's images are made of."""
+
+    scl: npt.NDArray[np.uint8]
+    rgb: npt.NDArray[np.uint16]
+    tags: dict[str, str]
+    """The composite's."""
+
+    def objects(
+        self, paths: DayPaths, grid: Grid, products: frozenset[Product]
+    ) -> Iterator[NewObject]:
+        """The images, those first that take longest: they are on their way while views are made."""
+        if Product.RGB in products:
+            yield composite_object(paths.rgb, grid, self.rgb, self.tags)
+        if Product.SCL in products:
+            yield classification_object(paths.scl, grid, self.scl)
+        if Product.VIEWS in products:
+            yield from picture_objects(paths, self.rgb)

@@ -52,6 +52,12 @@ class ImageryReason(Reason):
         True,
         "A file or answer of the source cannot be decoded.",
     )
+    SOURCE_BLANK = (
+        SourceFault.BLANK,
+        True,
+        True,
+        "A file has fewer pixels than the footprint of its scene promises.",
+    )
     SOURCE_UNAVAILABLE = (
         SourceFault.UNAVAILABLE,
         True,

@@ -6,8 +6,8 @@ from datetime import date
 
 from estinel_assets.compute import Engine
 from estinel_assets.errors import EstinelError, UnitError
-from estinel_assets.imagery.composites import SceneReader
 from estinel_assets.imagery.reasons import SEARCH_KEY, ImageryReason
+from estinel_assets.imagery.scene_reading import SceneReader
 from estinel_assets.imagery.site_finish import finish, first_day_to_ask, open_marker
 from estinel_assets.imagery.site_imagery import SiteImagery
 from estinel_assets.outcomes.paths import Key

@@ -2,17 +2,19 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from datetime import date, datetime
 
 from estinel_assets.compute import Engine
 from estinel_assets.errors import UnitError
 from estinel_assets.imagery.attempts import DayAttempts, reason_of
-from estinel_assets.imagery.composites import DayInput, SceneInput, SceneReader
+from estinel_assets.imagery.composites import DayInput
 from estinel_assets.imagery.day_images import ALL_PRODUCTS, DayMaker, Product
 from estinel_assets.imagery.markers import read_adoption
 from estinel_assets.imagery.plan import Cause, PlannedDay, SiteState, outcomes_by_day, plan_days
 from estinel_assets.imagery.reasons import IMAGERY, SEARCH_KEY, ImageryReason
+from estinel_assets.imagery.scene_reading import SceneInput, SceneReader
 from estinel_assets.imagery.scene_search import (
     Refreshed,
     merged_scenes,
@@ -37,6 +39,9 @@ from estinel_assets.storage.port import ObjectStore
 
 FIRST_DAY = "first_day"
 """Where the detail of a search's outcome says which solar day it covered whole as the first."""
+
+DAYS_REMEMBERED = 10
+"""Days of one run from which on it is worth to keep what their files look like."""
 
 DAYS_LOADED = 100
 """Days whose items are in memory at once."""
@@ -246,9 +251,16 @@ class SiteImagery:
         def attempt(work: tuple[PlannedDay, DayInput]) -> Outcome:
             return attempts.attempt(*work, products)
 
-        completed = engine.map(attempt, self._work(plan, days))
-        outcomes = sorted((one.result() for one in completed), key=lambda outcome: outcome.key)
+        with self._remembering(reader, len(plan)):
+            completed = engine.map(attempt, self._work(plan, days))
+            outcomes = sorted((one.result() for one in completed), key=lambda outcome: outcome.key)
         return Made(tuple(outcomes), outcomes_by_day(partition.index().values()))
+
+    def _remembering(self, reader: SceneReader, days: int) -> AbstractContextManager[None]:
+        """Keep what is learnt of files, where it may be needed again: new days come only once."""
+        if days < DAYS_REMEMBERED:
+            return nullcontext()
+        return reader.rasters.remembering(self.store, f"cache/headers/{self.site.site_id}.parquet")
 
     def _work(
         self, plan: Sequence[PlannedDay], days: Mapping[date, SolarDay]

@@ -128,14 +128,8 @@ class ScenesResource(dg.ConfigurableResource):  # type: ignore[type-arg]
         return signer_for(settings.stac, transport)
 
     def open_reader(self) -> "RasterReader":
-        """The reader of scenes' files."""
-        from estinel_assets.raster.rasterio_reader import RasterioReader
+        """The reader of scenes' files; one for all steps of a process, for what it has learnt."""
+        from estinel_assets.raster.reader_opening import shared_reader
 
-        at = self.settings.load().transport
-        return RasterioReader(
-            timeout_s=at.timeout_s,
-            attempts=at.attempts,
-            backoff_s=at.backoff_s,
-            backoff_max_s=at.backoff_max_s,
-            deadline_s=at.deadline_s,
-        )
+        settings = self.settings.load()
+        return shared_reader(settings.raster, settings.transport)

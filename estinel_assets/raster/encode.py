@@ -3,9 +3,8 @@
 GeoTIFFs are tiled and deflated; PNGs have 8 bits a channel.
 """
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from affine import Affine
@@ -19,7 +18,8 @@ from estinel_assets.raster.failures import accept_missing_georeference
 from estinel_assets.raster.grids import Grid
 from estinel_assets.raster.png import pack_png
 from estinel_assets.raster.reader import Pixels
-from estinel_assets.raster.views import View
+from estinel_assets.raster.tiff import Predictor
+from estinel_assets.raster.tiff_writer import deflated_blocks, filled
 
 _SMALL_RASTER = 512
 """Pixels along the longer side up to which tiles of 256 pay."""
@@ -58,7 +58,8 @@ def encode_geotiff(
         colormap: (red, green, blue) of values of one uint8 band; others are black.
 
     Raises:
-        ValueError: array and grid, or array and descriptions, do not belong together.
+        ValueError: array and grid, or array and descriptions, do not belong together, or the file
+            would have 4 GiB.
     """
     bands = array[np.newaxis] if array.ndim == 2 else array
     if bands.ndim != 3 or bands.shape[1:] != grid.shape:
@@ -67,32 +68,51 @@ def encode_geotiff(
         raise ValueError(f"{len(descriptions)} descriptions for {len(bands)} bands: give one each")
     if colormap is not None and (len(bands) != 1 or bands.dtype != np.uint8):
         raise ValueError(f"a colour map needs one band of uint8, not {array.shape} {bands.dtype}")
-    block = 256 if max(grid.shape) <= _SMALL_RASTER else 512
+    size = 256 if max(grid.shape) <= _SMALL_RASTER else 512
+    # Differences between neighbours compress well for measurements, badly for classes.
+    measured = (bands.dtype.kind, bands.dtype.itemsize) == ("u", 2)
+    predictor = Predictor.HORIZONTAL if measured else Predictor.NONE
+    profile = {
+        "count": len(bands),
+        "dtype": bands.dtype.name,
+        "nodata": nodata,
+        "blockxsize": size,
+        "blockysize": size,
+        "predictor": int(predictor),
+        "photometric": "palette" if colormap is not None else photometric,
+    }
+    head = _head(grid, profile, descriptions, dict(sorted((tags or {}).items())), colormap)
+    return filled(head, list(deflated_blocks(bands, size, predictor)))
+
+
+def _head(
+    grid: Grid,
+    profile: Mapping[str, object],
+    descriptions: Sequence[str],
+    tags: Mapping[str, str],
+    colormap: Mapping[int, tuple[int, int, int]] | None,
+) -> bytes:
+    """A GeoTIFF without any block, written by GDAL."""
     with MemoryFile() as memory:
         with memory.open(
             driver="GTiff",
             width=grid.width,
             height=grid.height,
-            count=len(bands),
-            dtype=bands.dtype.name,
             crs=CRS.from_user_input(grid.crs),
             transform=Affine(*grid.transform),
-            nodata=nodata,
             tiled=True,
-            blockxsize=block,
-            blockysize=block,
             compress="deflate",
-            # Differences between neighbours compress well for measurements, badly for classes.
-            predictor=2 if bands.dtype == np.uint16 else 1,
-            photometric="palette" if colormap is not None else photometric,
-            num_threads=1,
+            interleave="pixel",
+            endianness="little",
+            bigtiff="no",
+            sparse_ok=True,
+            **profile,
         ) as dataset:
             if colormap is not None:
                 dataset.write_colormap(1, {**colormap})
             for index, description in enumerate(descriptions, start=1):
                 dataset.set_band_description(index, description)
-            dataset.update_tags(**dict(sorted((tags or {}).items())))
-            dataset.write(bands)
+            dataset.update_tags(**tags)
         return bytes(memory.read())
 
 
@@ -146,50 +166,3 @@ def encode_png(rgb: NDArray[np.uint8], alpha: NDArray[np.bool_]) -> bytes:
         raise ValueError(f"colours of shape {rgb.shape} do not fit an alpha of {alpha.shape}")
     channels = [*rgb] if alpha.all() else [*(rgb * alpha), alpha * np.uint8(255)]
     return pack_png(np.stack(channels, axis=-1))
-
-
-def thumbnail(view: View, fraction: float = 0.125) -> View:
-    """Shrink a view by averaging areas, in which transparent pixels do not count.
-
-    Args:
-        view: the picture.
-        fraction: new size by old size, along both axes, in (0, 1].
-
-    Returns:
-        A view of rounded size, at least 1 by 1. A pixel is opaque where any pixel of its area is.
-
-    Raises:
-        ValueError: the fraction is out of range.
-    """
-    if not 0 < fraction <= 1:
-        raise ValueError(f"a thumbnail cannot be {fraction} of its picture: give 0 < fraction <= 1")
-    height, width = (max(1, math.floor(size * fraction + 0.5)) for size in view.alpha.shape)
-    weights = _area_sums(view.alpha, height, width)
-    alpha = weights > 0
-    rgb = np.zeros((3, height, width), dtype=np.uint8)
-    for band in range(3):
-        sums = _area_sums(view.rgb[band] * view.alpha, height, width)
-        means = np.divide(sums, weights, out=np.zeros_like(sums), where=alpha)
-        rgb[band] = np.floor(means + 0.5)
-    return View(rgb, alpha)
-
-
-def _area_sums(
-    values: NDArray[np.uint8] | NDArray[np.bool_], height: int, width: int
-) -> NDArray[np.float64]:
-    """Sums over the areas of a coarser raster; pixels on an edge count by their share."""
-    return _row_sums(_row_sums(values, height).T, width).T
-
-
-def _row_sums(values: NDArray[Any], count: int) -> NDArray[np.float64]:
-    """Sum the rows of (rows, columns) into `count` bands of equal height."""
-    rows = len(values)
-    # Edges are whole numbers of 1/count rows, so that shares are exact.
-    sums = np.empty((count, values.shape[1]), dtype=np.float64)
-    for index in range(count):
-        start, stop = index * rows, (index + 1) * rows
-        first, last = start // count, -(-stop // count)
-        row = np.arange(first, last)
-        shares = np.minimum((row + 1) * count, stop) - np.maximum(row * count, start)
-        sums[index] = (shares[:, np.newaxis] * values[first:last]).sum(axis=0)
-    return sums

@@ -44,6 +44,8 @@ _WORDS = {
     SourceFault.UNAVAILABLE: "the server cannot be reached or is failing: try later",
     SourceFault.CORRUPT: "the file cannot be decoded, it is truncated or damaged: try again later, "
     "and tell its provider if that does not help",
+    SourceFault.BLANK: "it has fewer pixels than its scene promises: try again later, and tell its "
+    "provider if that does not help",
 }
 
 _FILTERS_LOCK = threading.Lock()

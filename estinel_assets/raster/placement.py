@@ -1,21 +1,18 @@
 """Which pixels of a source a grid needs.
 
-Affine transforms map (column, row) of pixel corners to (x, y) in CRS units.
+Affine transforms map (column, row) of pixel corners to (x, y) in CRS units. A CRS is given as
+`EPSG:32755`, or as WKT.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
-from rasterio.crs import CRS
-from rasterio.errors import RasterioError
-from rasterio.warp import transform as transform_points
-
-# rasterio lets GDAL's own errors through from `transform`; no public module names their base.
-from rasterio._err import CPLE_BaseError  # isort: skip
+from pyproj import Transformer
 
 from estinel_assets.raster.grids import Grid
 
@@ -94,7 +91,7 @@ def window_of(rows: NDArray[np.intp], columns: NDArray[np.intp]) -> PixelWindow 
 
 
 def footprint_window(
-    transform: Affine, shape: tuple[int, int], crs: CRS, grid: Grid
+    transform: Affine, shape: tuple[int, int], crs: str, grid: Grid
 ) -> PixelWindow | None:
     """A window that surely holds every source pixel that the grid, in another CRS, may need.
 
@@ -109,8 +106,8 @@ def footprint_window(
     fractions = np.linspace(0.0, 1.0, _LATTICE_CELLS + 1)
     left, bottom, right, top = grid.bounds
     x, y = np.meshgrid(left + fractions * (right - left), top - fractions * (top - bottom))
-    points = _to_pixels(transform, crs, grid.crs, x.ravel(), y.ravel())
-    if points is None:
+    points = to_pixels(transform, crs, grid.crs, x.ravel(), y.ravel())
+    if not np.isfinite(points).all():
         return PixelWindow(0, 0, width, height)
     edges = []
     for positions, size in zip(points, (width, height), strict=True):
@@ -125,15 +122,15 @@ def footprint_window(
     return PixelWindow(column, row, column_end - column, row_end - row)
 
 
-def source_pixels_per_grid_pixel(transform: Affine, crs: CRS, grid: Grid) -> float:
+def source_pixels_per_grid_pixel(transform: Affine, crs: str, grid: Grid) -> float:
     """How many source pixels lie along one grid pixel at the grid's centre; NaN if unknown."""
     left, bottom, right, top = grid.bounds
     x, y = (left + right) / 2, (bottom + top) / 2
     step = grid.resolution
-    points = _to_pixels(
+    points = to_pixels(
         transform, crs, grid.crs, np.array([x, x + step, x]), np.array([y, y, y - step])
     )
-    if points is None:
+    if not np.isfinite(points).all():
         return math.nan
     columns, rows = points
     area = (columns[1] - columns[0]) * (rows[2] - rows[0]) - (columns[2] - columns[0]) * (
@@ -156,16 +153,28 @@ def overview_level(factors: Sequence[float], ratio: float) -> int | None:
     return fitting[-1] if fitting else None
 
 
-def _to_pixels(
-    transform: Affine, crs: CRS, grid_crs: str, x: NDArray[np.float64], y: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-    """Carry points of the grid's CRS to (columns, rows) of the source; None if any cannot be."""
-    try:
-        xs, ys = transform_points(CRS.from_user_input(grid_crs), crs, x, y)
-    except (RasterioError, CPLE_BaseError):
-        return None
-    carried = np.asarray([xs, ys], dtype=np.float64)
-    if not np.isfinite(carried).all():
-        return None
-    columns, rows = ~transform @ (carried[0], carried[1])
+def to_pixels(
+    transform: Affine, crs: str, grid_crs: str, x: NDArray[np.float64], y: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Carry points of a grid's CRS to (columns, rows) of a source.
+
+    Args:
+        transform: the source's.
+        crs: the source's.
+        grid_crs: the points'.
+        x: of the points, in units of their CRS, shape (n,).
+        y: likewise.
+
+    Returns:
+        Columns and rows, fractions of pixels from the source's corner, each (n,); not finite for a
+        point that cannot be carried over.
+    """
+    xs, ys = _transformer(grid_crs, crs).transform(x, y)
+    with np.errstate(invalid="ignore"):  # infinite ones stay so, or become NaN
+        columns, rows = ~transform @ (np.asarray(xs, np.float64), np.asarray(ys, np.float64))
     return columns, rows
+
+
+@lru_cache(maxsize=128)
+def _transformer(crs_from: str, crs_to: str) -> Transformer:
+    return Transformer.from_crs(crs_from, crs_to, always_xy=True)

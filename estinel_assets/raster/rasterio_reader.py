@@ -4,14 +4,13 @@ Three settings of GDAL matter here beyond speed. `CPL_VSIL_CURL_NON_CACHED` make
 remote file when it is closed: it would remember failures too, and answer a second try from that
 memory. `GDAL_NUM_THREADS=1` keeps decoding in the calling thread: errors of its JPEG 2000 worker
 threads never reach the caller, and a truncated file would read as noise without any error.
-`GDAL_HTTP_MAX_RETRY=0` leaves retries to this module, which can wait, count and stop in time.
+`GDAL_HTTP_MAX_RETRY=0` leaves retries to `tries`, which can wait, count and stop in time.
 """
 
-import random
-import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
@@ -20,7 +19,7 @@ import rasterio
 from affine import Affine
 from rasterio._err import CPLE_BaseError  # no public module names it
 from rasterio.crs import CRS
-from rasterio.enums import Resampling
+from rasterio.enums import MaskFlags, Resampling
 from rasterio.errors import CRSError, RasterioError, RasterioIOError
 from rasterio.session import AWSSession
 from rasterio.warp import reproject
@@ -46,12 +45,14 @@ from estinel_assets.raster.placement import (
     window_of,
 )
 from estinel_assets.raster.reader import Pixels, RasterSource
+from estinel_assets.raster.tries import Tries
+from estinel_assets.storage.port import ObjectStore
 
 if TYPE_CHECKING:
     import boto3
 
-_CORRUPT_TRIES = 2
-"""A transfer that broke looks like a damaged file, so one more try; a damaged file stays so."""
+LARGEST_WINDOW = 1024 * 1024 * 1024
+"""Bytes of a window, or of a block, that is read: more is a mistake, or a trap."""
 
 _LEAST_RATIO = 1.5
 """Source pixels along a grid pixel below which no overview can be meant: they halve at least."""
@@ -63,6 +64,7 @@ _NO_OVERVIEW = "Cannot open overview level"
 class _Placed:
     """An open file and where it lies."""
 
+    href: str = field(repr=False)
     dataset: rasterio.DatasetReader
     crs: CRS
     transform: Affine
@@ -71,14 +73,27 @@ class _Placed:
     def shape(self) -> tuple[int, int]:
         return int(self.dataset.height), int(self.dataset.width)
 
+    @property
+    def _item_bytes(self) -> int:
+        return int(np.dtype(self.dataset.dtypes[0]).itemsize)
+
     def read(self, window: PixelWindow) -> Pixels:
         """The window's pixels, 0 where the file declares that it has none."""
-        pixels: Pixels = self.dataset.read(
-            1, window=Window(window.column, window.row, window.width, window.height)
-        )
+        block = math.prod(self.dataset.block_shapes[0])
+        if max(window.width * window.height, block) * self._item_bytes > LARGEST_WINDOW:
+            words = (
+                f"one read would need {window.width} by {window.height} pixels of it: give it "
+                "overviews, or read a smaller window"
+            )
+            raise source_error(self.href, SourceFault.CORRUPT, words)
+        at = Window(window.column, window.row, window.width, window.height)
+        pixels: Pixels = self.dataset.read(1, window=at)
         nodata = self.dataset.nodata
         if nodata is not None and nodata != 0:
             pixels[np.isnan(pixels) if np.isnan(nodata) else pixels == nodata] = 0
+        flags = self.dataset.mask_flag_enums[0]
+        if MaskFlags.per_dataset in flags and MaskFlags.alpha not in flags:
+            pixels[self.dataset.read_masks(1, window=at) == 0] = 0
         return pixels
 
 
@@ -92,39 +107,21 @@ class RasterioReader:
         self,
         *,
         timeout_s: float = 30.0,
-        attempts: int = 5,
-        backoff_s: float = 0.5,
-        backoff_max_s: float = 30.0,
-        deadline_s: float = 180.0,
+        tries: Tries | None = None,
         aws_session: "boto3.Session | None" = None,
         gdal_options: Mapping[str, str] | None = None,
-        clock: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], None] = time.sleep,
-        jitter: Callable[[], float] = random.random,
     ) -> None:
         """Make a reader; nothing is opened yet.
 
         Args:
             timeout_s: longest wait for one answer of a server.
-            attempts: tries of one read, the first included.
-            backoff_s: upper bound of the first wait; doubled after each try, with full jitter.
-            backoff_max_s: longest wait between two tries.
-            deadline_s: no further try begins after this long.
+            tries: how often a read is tried, and its clock; None = the usual ones.
             aws_session: gives the credentials for `s3://`; None = those boto3 finds by itself.
             gdal_options: further configuration options, such as `AWS_S3_ENDPOINT`.
-            clock: seconds, monotonic.
-            sleep: waits for so many seconds.
-            jitter: a number in [0, 1) that a wait is multiplied with.
         """
         self._timeout_s = timeout_s
-        self._attempts = attempts
-        self._backoff_s = backoff_s
-        self._backoff_max_s = backoff_max_s
-        self._deadline_s = deadline_s
+        self._tries = tries or Tries()
         self._aws_session = aws_session
-        self._clock = clock
-        self._sleep = sleep
-        self._jitter = jitter
         # GDAL takes whole seconds or fractions; it ignores a timeout of 0.
         wait = f"{timeout_s:g}"
         self._options = {
@@ -133,6 +130,7 @@ class RasterioReader:
             "GDAL_HTTP_CONNECTTIMEOUT": wait,
             "GDAL_HTTP_MAX_RETRY": "0",
             "GDAL_HTTP_TIMEOUT": wait,
+            "GDAL_MAX_BAND_COUNT": "4096",  # opening more takes seconds, and nobody has them
             "GDAL_NUM_THREADS": "1",
             **(gdal_options or {}),
         }
@@ -141,32 +139,21 @@ class RasterioReader:
     def read(self, source: RasterSource, grid: Grid) -> Pixels:
         """See `RasterReader.read`. Reads an overview where the grid is coarse enough for it."""
         path = _openable(source.href)
-        remote = "://" in path
-        began = self._clock()
-        attempt = 0
-        while True:
-            attempt += 1
-            outcome = self._try(path, source, grid)
-            if not isinstance(outcome, RetryableError | PermanentError):
-                return outcome
-            wait = self._jitter() * min(self._backoff_max_s, self._backoff_s * 2 ** (attempt - 1))
-            late = self._clock() - began + wait > self._deadline_s
-            if not remote or late or attempt >= self._tries_for(outcome):
-                raise outcome
-            self._sleep(wait)
+        return self._tries.run(lambda: self._try(path, source, grid), remote="://" in path)
 
-    def _tries_for(self, error: RetryableError | PermanentError) -> int:
-        if isinstance(error, PermanentError) or error.reason == SourceFault.FORBIDDEN:
-            return 1  # a refused signature does not get better by itself within seconds
-        if error.reason == SourceFault.CORRUPT:
-            return min(_CORRUPT_TRIES, self._attempts)
-        return self._attempts
+    def read_grids(self, source: RasterSource, grids: Sequence[Grid]) -> list[Pixels]:
+        """See `RasterReader.read_grids`. GDAL has no way to share blocks: one after the other."""
+        return [self.read(source, grid) for grid in grids]
+
+    def remembering(self, store: ObjectStore, path: str) -> AbstractContextManager[None]:  # noqa: ARG002
+        """See `RasterReader.remembering`. GDAL keeps nothing of a file that is closed."""
+        return nullcontext()
 
     def _try(
         self, path: str, source: RasterSource, grid: Grid
     ) -> Pixels | RetryableError | PermanentError:
-        """One try. Its error is returned: raised in here, GDAL's would cling to it as context."""
-        began = self._clock()
+        """One try; see `Tries.run` for why it returns its error."""
+        began = self._tries.clock()
         session = (
             AWSSession(self._aws_session)
             if self._aws_session is not None and path.startswith("s3://")
@@ -175,12 +162,14 @@ class RasterioReader:
         settings = rasterio.Env(session=session, **self._options)
         try:
             with settings:
+                if "AWS_REGION" in self._options:  # goes before the session's
+                    rasterio.env.setenv(AWS_REGION=self._options["AWS_REGION"])
                 return _read_onto(path, source, grid)
         except (RetryableError, PermanentError) as error:
             return error
         except (RasterioError, CPLE_BaseError) as error:
             fault = fault_of_exception(error)
-        if fault is None and "://" in path and self._clock() - began >= self._timeout_s:
+        if fault is None and "://" in path and self._tries.clock() - began >= self._timeout_s:
             # Requests end when the time is up, but GDAL then only says that it could not read.
             fault = SourceFault.TIMEOUT
         if fault is None:
@@ -206,7 +195,7 @@ def _openable(href: str) -> str:
 
 def _read_onto(path: str, source: RasterSource, grid: Grid) -> Pixels:
     with _open(path, source) as full:
-        ratio = source_pixels_per_grid_pixel(full.transform, full.crs, grid)
+        ratio = source_pixels_per_grid_pixel(full.transform, full.crs.to_wkt(), grid)
         factors = _overview_factors(path, full.shape[1]) if ratio > _LEAST_RATIO else []
         level = overview_level(factors, ratio)
         if level is None:
@@ -249,10 +238,10 @@ def _open(
         transform = dataset.transform
         if source.bounds is not None:
             transform = affine_of_bounds(source.bounds, (dataset.height, dataset.width))
-        if transform.is_degenerate:
+        if not all(map(math.isfinite, transform)) or transform.is_degenerate:
             words = f"its extent {source.bounds} is empty: the file or its catalogue is wrong"
             raise source_error(source.href, SourceFault.CORRUPT, words)
-        yield _Placed(dataset, crs, transform)
+        yield _Placed(source.href, dataset, crs, transform)
 
 
 def _place(placed: _Placed, grid: Grid) -> Pixels:
@@ -277,7 +266,7 @@ def _slice(placed: _Placed, grid: Grid) -> Pixels:
 
 def _warp(placed: _Placed, grid: Grid) -> Pixels:
     result: Pixels = np.zeros(grid.shape, dtype=placed.dataset.dtypes[0])
-    window = footprint_window(placed.transform, placed.shape, placed.crs, grid)
+    window = footprint_window(placed.transform, placed.shape, placed.crs.to_wkt(), grid)
     if window is None:
         return result
     reproject(

@@ -1,9 +1,11 @@
 """The port through which pixels are read.
 
-A reader places one file onto one grid. How it fetches and decodes is the adapter's affair;
-`rasterio_reader` holds the one on rasterio.
+A reader places files onto grids. How it fetches and decodes is the adapter's affair: `block_reader`
+asks for the ranges of bytes that are needed, `rasterio_reader` leaves all to GDAL.
 """
 
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 
 from estinel_assets.errors import public_url
 from estinel_assets.raster.grids import Grid
+from estinel_assets.storage.port import ObjectStore
 
 Pixels = NDArray[Any]
 """An array in whatever type the source stores."""
@@ -34,7 +37,7 @@ class RasterSource:
 
 
 class RasterReader(Protocol):
-    """Reads files onto grids. Safe to use from many threads."""
+    """Reads files onto grids. Safe to use from many threads: several files are read at once so."""
 
     def read(self, source: RasterSource, grid: Grid) -> Pixels:
         """Read the source's first band onto the grid, nearest neighbour.
@@ -50,5 +53,32 @@ class RasterReader(Protocol):
         Raises:
             PermanentError: there is no such file (`SourceFault.NOT_FOUND`).
             RetryableError: anything else that is wrong with the source, with a `SourceFault`.
+        """
+        ...
+
+    def read_grids(self, source: RasterSource, grids: Sequence[Grid]) -> list[Pixels]:
+        """Read the source's first band onto several grids, such as neighbouring sites or tiles.
+
+        What two of them need is fetched and decoded once.
+
+        Args:
+            source: as for `read`.
+            grids: where the results lie, each in any CRS.
+
+        Returns:
+            For each grid, in their order, what `read` returns.
+
+        Raises:
+            PermanentError: as `read`.
+            RetryableError: as `read`.
+        """
+        ...
+
+    def remembering(self, store: ObjectStore, path: str) -> AbstractContextManager[None]:
+        """Know what was learnt of files in earlier runs, and keep what is learnt within.
+
+        Args:
+            store: where it is kept.
+            path: of the object that keeps it. It is a cache: it may be missing, and be deleted.
         """
         ...

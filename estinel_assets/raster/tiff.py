@@ -25,7 +25,7 @@ MOST_IMAGES: Final = 64
 MOST_TAGS: Final = 1024
 MOST_BLOCKS: Final = 4_000_000
 """Blocks of one image: 2^21 pixels along an edge, in blocks of 1,024."""
-LARGEST_BLOCK: Final = 256 * 1024 * 1024
+LARGEST_BLOCK: Final = 64 * 1024 * 1024
 """Bytes of one decoded block."""
 LARGEST_SIZE: Final = 2**31 - 1
 """Pixels along an edge."""
@@ -382,16 +382,16 @@ def _nodata(directory: _Directory) -> float | None:
 
 def _transform(directory: _Directory) -> Affine | None:
     if Tag.TRANSFORMATION in directory:
-        matrix = directory.numbers(Tag.TRANSFORMATION, most=16).astype(float)
-        if matrix.size != 16:
+        matrix = directory.numbers(Tag.TRANSFORMATION, most=16).astype(float).tolist()
+        if len(matrix) != 16:
             raise MalformedTiffError("its transformation is no matrix")
         made = Affine(matrix[0], matrix[1], matrix[3], matrix[4], matrix[5], matrix[7])
     elif Tag.PIXEL_SCALE in directory and Tag.TIEPOINTS in directory:
-        scale = directory.numbers(Tag.PIXEL_SCALE, most=16).astype(float)
-        tie = directory.numbers(Tag.TIEPOINTS, most=6 * 4096).astype(float)
-        if scale.size < 2 or tie.size < 6:
+        scale = directory.numbers(Tag.PIXEL_SCALE, most=16).astype(float).tolist()
+        tie = directory.numbers(Tag.TIEPOINTS, most=6 * 4096).astype(float).tolist()
+        if len(scale) < 2 or len(tie) < 6:
             raise MalformedTiffError("its georeference is cut short")
-        if tie.size > 6:
+        if len(tie) > 6:
             raise UnsupportedTiffError("it is georeferenced by more than one point")
         column, row, _, x, y, _ = tie[:6]
         made = Affine(scale[0], 0.0, x - column * scale[0], 0.0, -scale[1], y + row * scale[1])

@@ -15,7 +15,7 @@ table. The order of the floating point operations is that of R (`quantile`, `ecd
 `stretch`), because truncation makes the last bit visible.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -24,6 +24,8 @@ from numpy.typing import NDArray
 
 _VALUES = 1 << 16
 _QUANTILES = 128
+_PIECE = 1 << 17
+"""Pixels that are counted or looked up at a time."""
 
 
 class ViewName(StrEnum):
@@ -76,32 +78,57 @@ def render_views(
             f"a composite is (3, height, width) of uint16, not {composite.shape} of "
             f"{composite.dtype}"
         )
-    alpha = (composite != 0).all(axis=0)
-    valid = composite if alpha.all() else composite * alpha
+    red, green, blue = composite
+    alpha = (red != 0) & (green != 0) & (blue != 0)
     if not alpha.any():
-        return {name: View(np.zeros(valid.shape, np.uint8), alpha) for name in names}
-    histogram = _count(valid)
-    views = {}
-    for name in names:
-        levels = _LEVELS[name](histogram)
-        rgb = np.empty(valid.shape, dtype=np.uint8)
-        for band, span in enumerate(histogram.spans):
-            table = _linear_table(levels, histogram.values, span)
-            np.take(table, valid[band], out=rgb[band], mode="clip")  # "raise" would be buffered
-        views[name] = View(rgb, alpha)
+        return {name: View(np.zeros(composite.shape, np.uint8), alpha) for name in names}
+    holes = None if alpha.all() else ~alpha
+    histogram = _count(composite, holes)
+    tables = {name: _tables(_LEVELS[name](histogram), histogram) for name in names}
+    views = {name: View(np.empty(composite.shape, dtype=np.uint8), alpha) for name in tables}
+    for band, plane in enumerate(composite):
+        for rows, values in _pieces(plane, holes):
+            for name, view in views.items():
+                # None is out of range; with "raise" numpy would write to a copy first.
+                np.take(tables[name][band], values, out=view.rgb[band, rows], mode="wrap")
     return views
 
 
-def _count(valid: NDArray[np.uint16]) -> _Histogram:
-    counts = np.stack([np.bincount(band.ravel(), minlength=_VALUES) for band in valid])
+def _pieces(
+    plane: NDArray[np.uint16], holes: NDArray[np.bool_] | None
+) -> Iterator[tuple[slice, NDArray[np.intp]]]:
+    """Some rows of a band at a time, and their values, 0 in holes.
+
+    They are converted once for all that is done with them, and so few that they stay in the
+    processor's cache.
+    """
+    step = max(1, _PIECE // plane.shape[1])
+    for start in range(0, len(plane), step):
+        rows = slice(start, start + step)
+        values = plane[rows].astype(np.intp)
+        if holes is not None:
+            values[holes[rows]] = 0
+        yield rows, values
+
+
+def _count(composite: NDArray[np.uint16], holes: NDArray[np.bool_] | None) -> _Histogram:
+    counts = np.zeros((len(composite), _VALUES), dtype=np.intp)
+    for plane, count in zip(composite, counts, strict=True):
+        for _, values in _pieces(plane, holes):
+            count += np.bincount(values.ravel(), minlength=_VALUES)
     counts[:, 0] = 0  # no valid pixel is 0 in any band
     pooled = counts.sum(axis=0)
-    values = np.flatnonzero(pooled)
+    occurring = np.flatnonzero(pooled)
     spans = []
-    for band in counts[:, values]:
+    for band in counts[:, occurring]:
         present = np.flatnonzero(band)
         spans.append(slice(int(present[0]), int(present[-1]) + 1))
-    return _Histogram(values, pooled[values], tuple(spans))
+    return _Histogram(occurring, pooled[occurring], tuple(spans))
+
+
+def _tables(levels: NDArray[np.float64], histogram: _Histogram) -> list[NDArray[np.uint8]]:
+    """A band's look-up table, for each of the three."""
+    return [_linear_table(levels, histogram.values, span) for span in histogram.spans]
 
 
 def _linear_table(

@@ -47,6 +47,8 @@ class OffsetDecision:
     """Added to every valid digital number: 0 or -1000, or what `raster:bands` asks for."""
     rule: str
     """The rule that decided, for records and tags."""
+    zero_is_nodata: bool = True
+    """False where a catalogue has subtracted the offset already: dark pixels have become 0, too."""
 
 
 def boa_offset(item: Mapping[str, Any], provider: Provider | str) -> OffsetDecision:
@@ -92,7 +94,7 @@ def harmonise(dn: NDArray[np.uint16], decision: OffsetDecision) -> NDArray[np.ui
 def _from_flag(item: Mapping[str, Any]) -> OffsetDecision:
     flag = as_mapping(item.get("properties")).get(_FLAG)
     if flag is True:
-        return OffsetDecision(0, f"{_FLAG} is true")
+        return OffsetDecision(0, f"{_FLAG} is true", zero_is_nodata=False)
     if flag is False:
         return _from_baseline(item, f"{_FLAG} is false, ")
     raise _unknown(item, f"{_FLAG} is {flag!r}, neither true nor false")

@@ -108,6 +108,20 @@ def parse_scene(item: Mapping[str, Any], provider: Provider | str) -> Scene:
     )
 
 
+def nodata_percent(item: Mapping[str, Any]) -> float | None:
+    """The share of the whole tile without data, in percent; None where the item does not say.
+
+    Args:
+        item: Earth Search v0 gives the share with data, others `s2:nodata_pixel_percentage`.
+    """
+    properties = as_mapping(item.get("properties"))
+    without = as_number(properties.get("s2:nodata_pixel_percentage"))
+    if without is not None:
+        return without
+    covered = as_number(properties.get("sentinel:data_coverage"))
+    return None if covered is None else 100.0 - covered
+
+
 def processing_baseline(properties: Mapping[str, Any]) -> tuple[int, int] | None:
     """The processing baseline as numbers; None where it is missing or unreadable.
 

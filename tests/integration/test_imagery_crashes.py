@@ -60,8 +60,8 @@ def everything(world):
 
 @pytest.mark.parametrize(
     "before",
-    [f"{STEM}_scl.tif", f"thumbs/{STEM}_q128.png", f"{DAY}/status=true"],
-    ids=["first output", "between outputs", "outcome"],
+    [f"{STEM}_scl.tif", f"{STEM}.json", f"{DAY}/status=true"],
+    ids=["among the images", "item, after them", "outcome"],
 )
 def test_a_rebuild_that_was_killed_is_planned_again(world, clean, before):
     name = before.rsplit("/", 1)[1].replace("=", "-")

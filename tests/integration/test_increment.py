@@ -8,9 +8,9 @@ import pytest
 
 from estinel_assets.errors import RetryableError, StoreError
 from estinel_assets.imagery.catalog import CATALOG
-from estinel_assets.imagery.composites import SceneReader
 from estinel_assets.imagery.markers import marker_path, read_marker
 from estinel_assets.imagery.opening import open_site
+from estinel_assets.imagery.scene_reading import SceneReader
 from estinel_assets.stac.signing import Unsigned
 from tests.support.increment import (
     CASEY,

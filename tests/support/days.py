@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from estinel_assets.imagery.composites import DayInput, SceneInput, SceneReader
+from estinel_assets.imagery.composites import DayInput
 from estinel_assets.imagery.day_images import DayMaker
 from estinel_assets.imagery.layout import DayPaths, day_paths
+from estinel_assets.imagery.scene_reading import SceneInput, SceneReader
 from estinel_assets.imagery.site import Site
 from estinel_assets.imagery.solardays import SolarDay, group_solar_days
 from estinel_assets.imagery.windows import site_window

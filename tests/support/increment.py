@@ -4,7 +4,8 @@ A scene's pixels follow from its id and version alone, so no file is read and a 
 milliseconds. The runs are the product's own, from the marker to the marker, without Dagster.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
@@ -15,11 +16,11 @@ import numpy as np
 from estinel_assets.compute import Completed
 from estinel_assets.errors import RetryableError, SourceFault, UnitError
 from estinel_assets.imagery.catalog import merge_catalog
-from estinel_assets.imagery.composites import SceneReader
 from estinel_assets.imagery.layout import day_paths
 from estinel_assets.imagery.opening import open_site
 from estinel_assets.imagery.plan import PlannedDay
 from estinel_assets.imagery.reasons import IMAGERY, SEARCH_KEY, ImageryReason
+from estinel_assets.imagery.scene_reading import SceneReader
 from estinel_assets.imagery.site import Site
 from estinel_assets.imagery.site_finish import Finished, finish, first_day_to_ask, open_marker
 from estinel_assets.imagery.site_imagery import Made
@@ -102,6 +103,8 @@ class MadeScene:
                 "s2:datatake_id": f"GS2A_{tag}T002711_049406_N{self.baseline:02d}.00",
                 "s2:datastrip_id": f"S2A_OPER_S{tag}T00271{len(self.name)}{_digit(self.name)}_N05",
                 "s2:processing_baseline": f"{self.baseline:02d}.00",
+                # Its footprint does not tell that it is void.
+                **({"s2:nodata_pixel_percentage": 100.0} if self.name == "void" else {}),
             },
             "links": [],
             "assets": {
@@ -137,6 +140,12 @@ class MadeReader:
         if scene_id in self.broken:
             raise self.broken[scene_id]
         return made_pixels(scene_id, version, band, grid)
+
+    def read_grids(self, source: RasterSource, grids: Sequence[Grid]) -> list[np.ndarray]:
+        return [self.read(source, grid) for grid in grids]
+
+    def remembering(self, *_: object) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 def made_pixels(scene_id: str, version: str, band: str, grid: Grid) -> np.ndarray:

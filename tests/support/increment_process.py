@@ -8,6 +8,7 @@ import os
 import signal
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import count
 from multiprocessing.context import ForkServerContext
 from typing import Any
 
@@ -63,15 +64,13 @@ def matches(path: str, pattern: str) -> bool:
 
 def _obey(orders: Orders) -> None:
     world = orders.world()
-    seen = 0
+    seen = count()
 
     def before(write: Write) -> None:
-        nonlocal seen
         if orders.kill is None or not matches(write.path, orders.kill[0]):
             return
-        if seen == orders.kill[1]:
+        if next(seen) == orders.kill[1]:  # atomic: a day's images are written from many threads
             os.kill(os.getpid(), signal.SIGKILL)
-        seen += 1
 
     def before_reading(_: str) -> None:
         if orders.hold is not None:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 from estinel_assets.errors import StoreError
@@ -21,10 +22,15 @@ class Write:
 
     operation: str
     path: str
+    number: int
+    """How many writes began before this one; several may be under way at once."""
 
 
 class WatchedStore:
-    """A store whose writes are seen, before and after they happen, by somebody who may raise."""
+    """A store whose writes are seen, before and after they happen, by somebody who may raise.
+
+    Whoever sees them is called in the thread that writes, and maybe in several at once.
+    """
 
     def __init__(
         self,
@@ -36,6 +42,8 @@ class WatchedStore:
     ) -> None:
         self.inner, self.before, self.after, self.reading = inner, before, after, reading
         self.writes: list[Write] = []
+        """In the order in which they began."""
+        self._numbering = Lock()
 
     @property
     def url(self) -> str:
@@ -95,8 +103,9 @@ class WatchedStore:
         self._watched("delete", paths[0], lambda: self.inner.delete_many(paths))
 
     def _watched(self, operation: str, path: str, write: Callable[[], Any]) -> Any:
-        made = Write(operation, path)
-        self.writes.append(made)
+        with self._numbering:
+            made = Write(operation, path, len(self.writes))
+            self.writes.append(made)
         self.before(made)
         done = write()
         self.after(made)
@@ -106,7 +115,8 @@ class WatchedStore:
 def crashing(inner: ObjectStore, at: int, *, after: bool) -> WatchedStore:
     """A store whose user dies at its n-th write, counted from 0: just before it or just after.
 
-    The dead do nothing more: from then on every operation raises, reads included.
+    The dead do nothing more: from then on every operation raises, reads included. Only writes that
+    had begun in other threads may still come to their end, as they may when a process is killed.
     """
     dead = False
 
@@ -114,10 +124,10 @@ def crashing(inner: ObjectStore, at: int, *, after: bool) -> WatchedStore:
         if dead:
             raise Crash
 
-    def reach(_: Write) -> None:
+    def reach(write: Write) -> None:
         nonlocal dead
         end()
-        if len(store.writes) == at + 1:
+        if write.number == at:
             dead = True
             raise Crash
 
@@ -133,11 +143,10 @@ def refusing(inner: ObjectStore, at: int) -> WatchedStore:
     """A store that refuses its n-th write, counted from 0; deletions are writes, too."""
 
     def refuse(write: Write) -> None:
-        if len(store.writes) == at + 1:
+        if write.number == at:
             raise StoreError(f"the store refuses {write.path}")
 
-    store = WatchedStore(inner, before=refuse)
-    return store
+    return WatchedStore(inner, before=refuse)
 
 
 def bury(store: ObjectStore) -> None:

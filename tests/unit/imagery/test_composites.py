@@ -7,12 +7,8 @@ import numpy as np
 import pytest
 
 from estinel_assets.errors import PermanentError, RetryableError, SourceFault
-from estinel_assets.imagery.composites import (
-    SceneInput,
-    SceneReader,
-    read_classification,
-    read_composite,
-)
+from estinel_assets.imagery import composites
+from estinel_assets.imagery.scene_reading import SceneInput, SceneReader
 from estinel_assets.raster.grids import Grid
 from estinel_assets.raster.reader import RasterSource
 from estinel_assets.stac.bands import Provider
@@ -37,6 +33,16 @@ class Pixels:
         if isinstance(found, Exception):
             raise found
         return found
+
+
+def read_classification(scenes, grid, reader):
+    with reader.on(grid) as reading:
+        return composites.read_classification(scenes, reading)
+
+
+def read_composite(scenes, grid, reader):
+    with reader.on(grid) as reading:
+        return composites.read_composite(scenes, reading)
 
 
 def scene(item_id, **properties):

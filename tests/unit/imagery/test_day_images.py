@@ -49,6 +49,7 @@ def test_a_day_gives_nine_objects(store):
 
     assert end.reason is ImageryReason.NONE
     assert sorted(store.writes) == sorted(EVERY_PATH)
+    assert store.writes[-1] == PATHS.item
     assert end.outputs == tuple(store.uri(path) for path in EVERY_PATH)
     assert called == [0]  # told once, before the first write
     json.dumps(end.detail, allow_nan=False)

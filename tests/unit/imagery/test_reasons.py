@@ -20,6 +20,7 @@ FLAGS = {
     "source_forbidden": (True, True),
     "source_timeout": (True, True),
     "source_corrupt": (True, True),
+    "source_blank": (True, True),
     "source_unavailable": (True, True),
     "unknown_offset": (False, True),
     "missing_band": (False, True),

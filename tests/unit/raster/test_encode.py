@@ -14,10 +14,9 @@ from rasterio.errors import NotGeoreferencedWarning
 from rasterio.io import MemoryFile
 
 from estinel_assets.errors import BadInputError
-from estinel_assets.raster.encode import encode_geotiff, encode_png, read_geotiff, thumbnail
+from estinel_assets.raster.encode import encode_geotiff, encode_png, read_geotiff
 from estinel_assets.raster.grids import Grid
 from estinel_assets.raster.scl import SCL_COLOURS
-from estinel_assets.raster.views import View
 
 
 def _grid(width: int, height: int, crs: str = "EPSG:32755", resolution: float = 10.0) -> Grid:
@@ -137,43 +136,3 @@ def test_a_picture_survives_and_hides_what_is_transparent(picture):
 def test_colours_and_alpha_of_different_shapes_are_refused():
     with pytest.raises(ValueError, match="do not fit an alpha"):
         encode_png(np.zeros((3, 2, 2), np.uint8), np.ones((2, 3), np.bool_))
-
-
-def test_a_thumbnail_averages_whole_areas():
-    rgb = _random((3, 16, 24), np.uint8)
-    small = thumbnail(View(rgb, np.ones((16, 24), np.bool_)), 0.125)
-    expected = rgb.reshape(3, 2, 8, 3, 8).mean(axis=(2, 4))
-    np.testing.assert_array_equal(small.rgb, np.floor(expected + 0.5))
-    assert small.alpha.all()
-
-
-@given(pictures, st.floats(0.01, 1))
-def test_a_thumbnail_is_the_mean_of_the_opaque_parts_of_its_area(picture, fraction):
-    rgb, alpha = picture
-    small = thumbnail(View(rgb, alpha), fraction)
-    height, width = small.alpha.shape
-    # Repeating every pixel makes all areas whole: an independent way to share pixels on an edge.
-    fine_rgb = rgb.repeat(height, axis=1).repeat(width, axis=2).astype(np.float64)
-    fine_alpha = alpha.repeat(height, axis=0).repeat(width, axis=1)
-    rows, columns = alpha.shape
-    for row, column in np.ndindex(height, width):
-        area = np.s_[row * rows : (row + 1) * rows, column * columns : (column + 1) * columns]
-        opaque = fine_alpha[area]
-        assert small.alpha[row, column] == opaque.any()
-        for band in range(3):
-            mean = fine_rgb[band][area][opaque].mean() if opaque.any() else 0
-            assert abs(float(small.rgb[band, row, column]) - mean) <= 0.5 + 1e-9
-
-
-@pytest.mark.parametrize(
-    ("size", "expected"), [((600, 601), (75, 75)), ((3, 4), (1, 1)), ((12, 20), (2, 3))]
-)
-def test_a_thumbnail_has_the_rounded_size(size, expected):
-    view = View(np.zeros((3, *size), np.uint8), np.ones(size, np.bool_))
-    assert thumbnail(view).alpha.shape == expected
-
-
-@pytest.mark.parametrize("fraction", [0, -1, 1.5])
-def test_other_fractions_are_refused(fraction):
-    with pytest.raises(ValueError, match="give 0 < fraction <= 1"):
-        thumbnail(View(np.zeros((3, 2, 2), np.uint8), np.ones((2, 2), np.bool_)), fraction)

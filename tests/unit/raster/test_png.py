@@ -49,7 +49,7 @@ def test_a_picture_whose_rows_are_apart_in_memory_is_the_same() -> None:
 
 def test_smooth_pictures_become_small() -> None:
     rows = np.arange(256, dtype=np.uint8)[:, np.newaxis, np.newaxis]
-    assert len(pack_png(np.broadcast_to(rows, (256, 256, 3)))) < 1000
+    assert len(pack_png(np.broadcast_to(rows, (256, 256, 3)))) < 2000
 
 
 @pytest.mark.parametrize("shape", [(2, 2, 1), (2, 2, 2), (2, 2, 5), (0, 2, 3), (2, 0, 4)])
