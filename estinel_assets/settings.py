@@ -133,6 +133,87 @@ class ImagerySettings(_Group):
     """A cloudier day ends as `too_cloudy`; off by default."""
 
 
+class ArdSettings(_Group):
+    """The ARD product line."""
+
+    tile_table: str | None = None
+    """Parquet table of the tile grid (`X, Y, X_tile, Y_tile`): `s3://`, `file://`, a path, or a
+    path in the store."""
+    sources: tuple[Literal["dem", "s1", "s2"], ...] = ("dem", "s1", "s2")
+    """What is made of a tile-year, unless told otherwise."""
+    inbox: str = "ard/inbox"
+    """Folder of the store whose requests a sensor resolves."""
+    engine: Literal["threads", "processes", "dask", "lithops"] = "threads"
+    """What tiles are fanned out over."""
+    workers: int = Field(default=2, ge=1, le=1000)
+    """Groups of tiles in flight."""
+    tiles_together: int = Field(default=4, ge=1, le=64)
+    """Neighbouring tiles that are made together, so that what they share of a scene is read once;
+    each takes about 100 MB for a year of Sentinel-2."""
+    retries: int = Field(default=3, ge=0, le=10)
+    """Times that a group is tried again within a run, when the error may pass."""
+    time_limit_s: float = Field(default=900.0, gt=0)
+    """A group that takes longer is stopped; not by the engine `threads`."""
+    memory_mib: int = Field(default=4096, ge=256)
+    """Memory of a worker: a limit for `processes`, and what the cost is reckoned with."""
+    dask_address: str | None = None
+    """Address of a Dask scheduler; else a cluster of this machine."""
+    lithops_config: Path | None = None
+    """Configuration of Lithops; else this machine. One for each source goes before it."""
+    lithops_dem_config: Path | None = None
+    """Configuration of Lithops for DEM, next to its data."""
+    lithops_s1_config: Path | None = None
+    """Likewise for Sentinel-1."""
+    lithops_s2_config: Path | None = None
+    """Likewise for Sentinel-2."""
+    dem_provider: Literal["earth-search", "planetary-computer"] = "planetary-computer"
+    """Decides how the addresses of the elevation model are signed."""
+    dem_url: str = "https://planetarycomputer.microsoft.com/api/stac/v1"
+    """STAC API that lists the elevation model."""
+    dem_collection: str = "cop-dem-glo-30"
+    """Its collection."""
+    dem_region: str = "eu-central-1"
+    """Where the work on it runs, for reports."""
+    s1_provider: Literal["earth-search", "planetary-computer"] = "planetary-computer"
+    """Decides how the addresses of Sentinel-1 are signed."""
+    s1_url: str = "https://planetarycomputer.microsoft.com/api/stac/v1"
+    """STAC API that lists Sentinel-1 RTC."""
+    s1_collection: str = "sentinel-1-rtc"
+    """Its collection."""
+    s1_region: str = "eu-central-1"
+    """Where the work on it runs, for reports."""
+    s2_provider: Literal["earth-search", "planetary-computer"] = "earth-search"
+    """Decides band names, offsets and the signing of Sentinel-2's addresses."""
+    s2_url: str = "https://earth-search.aws.element84.com/v1"
+    """STAC API that lists Sentinel-2 L2A."""
+    s2_collection: str = "sentinel-2-c1-l2a"
+    """Its collection."""
+    s2_region: str = "us-west-2"
+    """Where the work on it runs, for reports."""
+    s1_orbit: Literal["AUTO", "ASC", "DESC", "BOTH"] = "AUTO"
+    """Orbit of Sentinel-1; `AUTO` takes the one with the most days."""
+    s1_days_per_quarter: int = Field(default=3, ge=1)
+    """Most days whose median a quarter is."""
+    s1_min_coverage: float = Field(default=0.95, ge=0, le=1)
+    """Share of the tile that a day must cover."""
+    s2_max_scene_cloud_percent: float = Field(default=50.0, ge=0, le=100)
+    """A cloudier scene is not looked at."""
+    s2_min_coverage: float = Field(default=0.95, ge=0, le=1)
+    """Share of the tile that a day must cover."""
+    s2_hard_drop_above: float = Field(default=0.5, ge=0, le=1)
+    """A day whose cloud share is above this is dropped at once."""
+    s2_max_weighted: float = Field(default=0.4, ge=0, le=1)
+    """Highest weighted cloud share of a day."""
+    s2_max_bad: float = Field(default=0.2, ge=0, le=1)
+    """Highest share of unusable pixels over the tile itself."""
+    s2_max_per_month: int = Field(default=2, ge=1)
+    """Most days of a month."""
+    s2_max_per_year: int = Field(default=24, ge=1)
+    """Most days of a year."""
+    model: str | None = None
+    """ONNX model of tree cover: `s3://`, `file://` or a path; none by default."""
+
+
 class CompatibilitySettings(_Group):
     """The compatibility product line."""
 
@@ -261,6 +342,7 @@ class Settings(BaseSettings):
     compute: ComputeSettings = ComputeSettings()
     outcomes: OutcomeSettings = OutcomeSettings()
     imagery: ImagerySettings = ImagerySettings()
+    ard: ArdSettings = ArdSettings()
     compatibility: CompatibilitySettings = CompatibilitySettings()
     publishing: PublishingSettings = PublishingSettings()
     pids: PidSettings = PidSettings()
