@@ -27,11 +27,12 @@ from estinel_assets.logs import get_logger
 from estinel_assets.raster.block_plan import BlockPlan, plan_blocks
 from estinel_assets.raster.byte_budget import ByteBudget
 from estinel_assets.raster.coalesce import Run
-from estinel_assets.raster.failures import source_error
+from estinel_assets.raster.failures import source_error, unrelated
 from estinel_assets.raster.grids import Grid
 from estinel_assets.raster.header_cache import Head, HeaderCache, header_key, read_head
 from estinel_assets.raster.index_maps import IndexMaps, WindowTooLargeError
 from estinel_assets.raster.placement import (
+    UnrelatedCrsError,
     affine_of_bounds,
     is_upright,
     overview_level,
@@ -59,6 +60,8 @@ _LEAST_RATIO: Final = 1.5
 """Source pixels along a grid pixel below which no overview can be meant: they halve at least."""
 _FOREIGN_KEPT: Final = 10_000
 """Files of which it is remembered that the other reader reads them."""
+_FOREIGN_BYTES: Final = 64 * 1024 * 1024
+"""What a read by the other reader counts as, which does not tell."""
 _LATER: Final = "try again later, and tell its provider if that does not help"
 _TIFF_BEGINS: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -129,7 +132,8 @@ class BlockReader:
             except (UnsupportedTiffError, NotByRangesError) as error:
                 why = str(error)
             self._note_foreign(key, source, why)
-        return self._other.read_grids(source, grids)
+        with self._budget.holding(_FOREIGN_BYTES):
+            return self._other.read_grids(source, grids)
 
     def remembering(self, store: ObjectStore, path: str) -> AbstractContextManager[None]:
         """See `RasterReader.remembering`: the structures of files."""
@@ -153,19 +157,20 @@ class BlockReader:
             UnsupportedTiffError: it is for the other reader to read.
             NotByRangesError: likewise.
         """
+        fault, words = SourceFault.CORRUPT, f"it was replaced while it was read: {_LATER}"
         try:
             return self._read_known(key, source, grids)
         except UnitError as error:
             return error
+        except UnrelatedCrsError as error:
+            return unrelated(source.href, error)
         except RangeError as error:
             fault, words = error.fault, ""
         except MalformedTiffError as error:
-            fault = SourceFault.CORRUPT
             words = f"{error}, so it may be truncated or damaged: {_LATER}"
+            self._headers.forget(key)
         except _ChangedError:
-            fault = SourceFault.CORRUPT
-            words = f"it was replaced while it was read: {_LATER}"
-        self._headers.forget(key)
+            self._headers.forget(key)
         return source_error(source.href, fault, words)
 
     def _read_known(self, key: str, source: RasterSource, grids: Sequence[Grid]) -> list[Pixels]:
@@ -178,9 +183,8 @@ class BlockReader:
                 # Perhaps another file stands there by now, so nothing is known.
                 self._headers.forget(key)
         head, tiff = _open(file)
-        pixels = self._read(_placed(source, file, head, tiff), grids)
         self._headers.put(key, head, tiff)
-        return pixels
+        return self._read(_placed(source, file, head, tiff), grids)
 
     def _read(self, opened: _Opened, grids: Sequence[Grid]) -> list[Pixels]:
         levels = [_level(opened, grid) for grid in grids]

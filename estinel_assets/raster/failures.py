@@ -25,6 +25,7 @@ from rasterio._err import (  # no public module names these types
 from rasterio.errors import NotGeoreferencedWarning
 
 from estinel_assets.errors import PermanentError, RetryableError, SourceFault, public_url
+from estinel_assets.raster.placement import UnrelatedCrsError
 
 _STATUS = re.compile(r"response code:? *(\d{3})")
 _QUERY = re.compile(r"\?\S+")
@@ -92,6 +93,12 @@ def source_error(href: str, fault: SourceFault, words: str = "") -> RetryableErr
     """
     kind = PermanentError if fault is SourceFault.NOT_FOUND else RetryableError
     return kind(fault, f"{public_url(href)}: {words or _WORDS[fault]}")
+
+
+def unrelated(href: str, error: UnrelatedCrsError) -> RetryableError | PermanentError:
+    """The error to raise where a file's CRS and the grid's have nothing to do with each other."""
+    words = f"{error}, so its CRS is wrong: the file or its catalogue must say another"
+    return source_error(href, SourceFault.CORRUPT, words)
 
 
 def fault_of_status(status: int) -> SourceFault:

@@ -13,6 +13,7 @@ import numpy as np
 from affine import Affine
 from numpy.typing import NDArray
 from pyproj import Transformer
+from pyproj.exceptions import ProjError
 
 from estinel_assets.raster.grids import Grid
 
@@ -20,6 +21,10 @@ _TIE_SLACK = 1e-6
 """Pixels. A centre on an edge belongs to the pixel right of it or below, despite float noise."""
 _LATTICE_CELLS = 32
 """Cells along each axis of the lattice that probes a reprojected footprint."""
+
+
+class UnrelatedCrsError(ValueError):
+    """There is no way from one CRS to another; the message names both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +173,9 @@ def to_pixels(
     Returns:
         Columns and rows, fractions of pixels from the source's corner, each (n,); not finite for a
         point that cannot be carried over.
+
+    Raises:
+        UnrelatedCrsError: there is no way from one CRS to the other.
     """
     xs, ys = _transformer(grid_crs, crs).transform(x, y)
     with np.errstate(invalid="ignore"):  # infinite ones stay so, or become NaN
@@ -177,4 +185,8 @@ def to_pixels(
 
 @lru_cache(maxsize=128)
 def _transformer(crs_from: str, crs_to: str) -> Transformer:
-    return Transformer.from_crs(crs_from, crs_to, always_xy=True)
+    try:
+        return Transformer.from_crs(crs_from, crs_to, always_xy=True)
+    except ProjError:
+        # One is vertical, local, or of another planet.
+        raise UnrelatedCrsError(f"nothing leads from {crs_from[:80]} to {crs_to[:80]}") from None

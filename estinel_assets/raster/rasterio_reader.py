@@ -32,10 +32,12 @@ from estinel_assets.raster.failures import (
     fault_of_source,
     redact_logs,
     source_error,
+    unrelated,
 )
 from estinel_assets.raster.grids import Grid
 from estinel_assets.raster.placement import (
     PixelWindow,
+    UnrelatedCrsError,
     affine_of_bounds,
     footprint_window,
     is_upright,
@@ -54,6 +56,8 @@ if TYPE_CHECKING:
 LARGEST_WINDOW = 1024 * 1024 * 1024
 """Bytes of a window, or of a block, that is read: more is a mistake, or a trap."""
 
+_MOST_BANDS = 4096
+"""rasterio lists them all, again and again; a file of a few bytes may claim to have 65,535."""
 _LEAST_RATIO = 1.5
 """Source pixels along a grid pixel below which no overview can be meant: they halve at least."""
 _NO_OVERVIEW = "Cannot open overview level"
@@ -130,7 +134,6 @@ class RasterioReader:
             "GDAL_HTTP_CONNECTTIMEOUT": wait,
             "GDAL_HTTP_MAX_RETRY": "0",
             "GDAL_HTTP_TIMEOUT": wait,
-            "GDAL_MAX_BAND_COUNT": "4096",  # opening more takes seconds, and nobody has them
             "GDAL_NUM_THREADS": "1",
             **(gdal_options or {}),
         }
@@ -167,6 +170,8 @@ class RasterioReader:
                 return _read_onto(path, source, grid)
         except (RetryableError, PermanentError) as error:
             return error
+        except UnrelatedCrsError as error:
+            return unrelated(source.href, error)
         except (RasterioError, CPLE_BaseError) as error:
             fault = fault_of_exception(error)
         if fault is None and "://" in path and self._tries.clock() - began >= self._timeout_s:
@@ -227,6 +232,9 @@ def _open(
     accept_missing_georeference()
     options = {} if overview_level is None else {"overview_level": overview_level}
     with rasterio.open(path, **options) as dataset:
+        if dataset.count > _MOST_BANDS:
+            words = f"it has {dataset.count} bands, so it may be damaged: nobody has so many"
+            raise source_error(source.href, SourceFault.CORRUPT, words)
         try:
             crs = dataset.crs if source.crs is None else CRS.from_user_input(source.crs)
         except CRSError:

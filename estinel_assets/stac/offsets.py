@@ -51,12 +51,15 @@ class OffsetDecision:
     """False where a catalogue has subtracted the offset already: dark pixels have become 0, too."""
 
 
-def boa_offset(item: Mapping[str, Any], provider: Provider | str) -> OffsetDecision:
+def boa_offset(
+    item: Mapping[str, Any], provider: Provider | str, keys: Mapping[str, str] | None = None
+) -> OffsetDecision:
     """Decide what turns a scene's digital numbers into reflectance times 10,000.
 
     Args:
         item: a Sentinel-2 L2A item.
         provider: who offers it.
+        keys: for each band that is used the key of its asset; None for red, green and blue.
 
     Raises:
         PermanentError: `unknown_offset`: the item does not say enough.
@@ -64,7 +67,7 @@ def boa_offset(item: Mapping[str, Any], provider: Provider | str) -> OffsetDecis
     provider = Provider(provider)
     collection = item.get("collection")
     if provider is Provider.EARTH_SEARCH and collection == "sentinel-2-c1-l2a":
-        return _from_raster_bands(item, provider)
+        return _from_raster_bands(item, keys or _rgb_keys(provider))
     if provider is Provider.EARTH_SEARCH and collection == "sentinel-2-l2a":
         return _from_flag(item)
     if provider is Provider.PLANETARY_COMPUTER and collection == "sentinel-2-l2a":
@@ -109,12 +112,16 @@ def _from_baseline(item: Mapping[str, Any], because: str) -> OffsetDecision:
     return OffsetDecision(0, f"{because}baseline before 04.00")
 
 
-def _from_raster_bands(item: Mapping[str, Any], provider: Provider) -> OffsetDecision:
-    assets = as_mapping(item.get("assets"))
+def _rgb_keys(provider: Provider) -> Mapping[str, str]:
     keys = asset_keys(provider)
+    return {band: keys[band] for band in RGB}
+
+
+def _from_raster_bands(item: Mapping[str, Any], keys: Mapping[str, str]) -> OffsetDecision:
+    assets = as_mapping(item.get("assets"))
     offsets: set[int] = set()
-    for band in RGB:
-        asset = assets.get(keys[band])
+    for band, key in keys.items():
+        asset = assets.get(key)
         if not isinstance(asset, Mapping):
             # The band's absence is reported when it is read.
             continue
@@ -130,7 +137,8 @@ def _from_raster_bands(item: Mapping[str, Any], provider: Provider) -> OffsetDec
         offsets.add(round(offset / scale))
     if len(offsets) != 1:
         said = ", ".join(map(str, sorted(offsets))) or "nothing"
-        raise _unknown(item, f"raster:bands of red, green and blue say {said}")
+        *others, last = keys
+        raise _unknown(item, f"raster:bands of {', '.join(others)} and {last} say {said}")
     return OffsetDecision(offsets.pop(), "raster:bands")
 
 

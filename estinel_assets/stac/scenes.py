@@ -103,9 +103,30 @@ def parse_scene(item: Mapping[str, Any], provider: Provider | str) -> Scene:
         baseline=processing_baseline(properties),
         updated=version_stamp(properties),
         cloud_cover=as_number(properties.get("eo:cloud_cover")),
-        assets=_band_assets(item, properties, provider),
+        assets=scene_assets(item, asset_keys(provider)),
         self_href=_self_href(item),
     )
+
+
+def scene_assets(item: Mapping[str, Any], keys: Mapping[str, str]) -> Mapping[str, SceneAsset]:
+    """Where bands of an item are.
+
+    Args:
+        item: of any mission.
+        keys: for each band the key of its asset.
+
+    Returns:
+        By band; one without usable address is absent.
+    """
+    properties = as_mapping(item.get("properties"))
+    listed = as_mapping(item.get("assets"))
+    assets: dict[str, SceneAsset] = {}
+    for band, key in keys.items():
+        asset = as_mapping(listed.get(key))
+        href = as_text(asset.get("href"))
+        if href is not None:
+            assets[band] = SceneAsset(href, _crs(asset, properties), _bounds(asset, properties))
+    return assets
 
 
 def nodata_percent(item: Mapping[str, Any]) -> float | None:
@@ -165,19 +186,6 @@ def _mgrs_tile(properties: Mapping[str, Any]) -> str | None:
         if match and 1 <= int(match[1]) <= 60:
             return f"{int(match[1]):02d}{match[2]}{match[3]}"
     return None
-
-
-def _band_assets(
-    item: Mapping[str, Any], properties: Mapping[str, Any], provider: Provider | str
-) -> Mapping[str, SceneAsset]:
-    listed = as_mapping(item.get("assets"))
-    assets: dict[str, SceneAsset] = {}
-    for band, key in asset_keys(provider).items():
-        asset = as_mapping(listed.get(key))
-        href = as_text(asset.get("href"))
-        if href is not None:
-            assets[band] = SceneAsset(href, _crs(asset, properties), _bounds(asset, properties))
-    return assets
 
 
 def _crs(*sources: Mapping[str, Any]) -> str | None:

@@ -42,8 +42,8 @@ class HrefSigner(Protocol):
         """The address to read now; the same where no signature is needed."""
         ...
 
-    def refresh(self, href: str) -> str:
-        """The same after a refusal: with a new signature, not one that was kept."""
+    def refresh(self, href: str, refused: str) -> str:
+        """The same after a refusal: with another signature than the one that was refused."""
         ...
 
 
@@ -54,7 +54,7 @@ class Unsigned:
         """The address as it is."""
         return href
 
-    def refresh(self, href: str) -> str:
+    def refresh(self, href: str, refused: str) -> str:  # noqa: ARG002 - there is no other
         """The address as it is."""
         return href
 
@@ -103,25 +103,31 @@ class PlanetaryComputerSigner:
             RetryableError: the token service does not answer, or not with a token.
             PermanentError: it refuses.
         """
-        return self._signed(href, anew=False)
+        return self._signed(href)
 
-    def refresh(self, href: str) -> str:
-        """The address with a new token.
+    def refresh(self, href: str, refused: str) -> str:
+        """The address with another token than the refused one has.
+
+        Many files that are read together are refused together: one of them fetches the new token.
 
         Raises:
             RetryableError: the token service does not answer, or not with a token.
             PermanentError: it refuses.
         """
-        return self._signed(href, anew=True)
+        return self._signed(href, refused)
 
-    def _signed(self, href: str, *, anew: bool) -> str:
+    def _signed(self, href: str, refused: str | None = None) -> str:
         container = storage_container(href)
         if container is None:
             return href
         # One at a time: many readers that start together need one token, not one each.
         with self._lock:
             token = self._tokens.get(container)
-            if anew or token is None or token.expires - self._now() <= self._margin:
+            if (
+                token is None
+                or (refused is not None and refused.endswith(token.query))
+                or token.expires - self._now() <= self._margin
+            ):
                 token = self._fetch(*container)
                 self._tokens[container] = token
         return f"{href}{'&' if urlsplit(href).query else '?'}{token.query}"
@@ -205,9 +211,10 @@ def read_signed(signer: HrefSigner, href: str, read: Callable[[str], T]) -> T:
     Raises:
         UnitError: what `read` or the signer raise; a second refusal is final.
     """
+    signed = signer.sign(href)
     try:
-        return read(signer.sign(href))
+        return read(signed)
     except UnitError as error:
         if error.reason != SourceFault.FORBIDDEN:
             raise
-    return read(signer.refresh(href))
+    return read(signer.refresh(href, signed))

@@ -170,7 +170,7 @@ class Renewing:
         self.asked.append("sign")
         return f"{href}?old"
 
-    def refresh(self, href):
+    def refresh(self, href, refused):
         self.asked.append("refresh")
         return f"{href}?new"
 

@@ -61,9 +61,18 @@ def test_each_container_has_its_token() -> None:
 
 def test_refresh_gets_a_new_token_and_keeps_it() -> None:
     signer = Tokens().signer()
-    assert signer.sign(HREF).endswith("sig=1")
-    assert signer.refresh(HREF).endswith("sig=2")
+    first = signer.sign(HREF)
+    assert first.endswith("sig=1")
+    assert signer.refresh(HREF, first).endswith("sig=2")
     assert signer.sign(HREF).endswith("sig=2")
+
+
+def test_files_that_are_refused_together_get_one_new_token() -> None:
+    tokens = Tokens()
+    signer = tokens.signer()
+    refused = [signer.sign(HREF), signer.sign(HREF)]
+    assert [signer.refresh(HREF, one)[-5:] for one in refused] == ["sig=2", "sig=2"]
+    assert len(tokens.asked) == 2
 
 
 def test_a_token_shorter_than_the_margin_is_used_once() -> None:
@@ -119,7 +128,7 @@ def test_the_planetary_computer_package_signs_the_same() -> None:
 
 def test_unsigned_changes_nothing() -> None:
     assert Unsigned().sign(HREF) == HREF
-    assert Unsigned().refresh(HREF) == HREF
+    assert Unsigned().refresh(HREF, HREF) == HREF
 
 
 @pytest.fixture
