@@ -239,14 +239,20 @@ class Crew(Generic[T]):
         self._idle.append(who)
         return who
 
-    def ended(self) -> list[tuple[T, Answer | WorkerError]]:
-        """Wait until at least one item has ended, and tell of all that have."""
+    def ended(self, timeout_s: float | None) -> list[tuple[T, Answer | WorkerError]]:
+        """Wait until at least one item has ended, and tell of all that have.
+
+        Args:
+            timeout_s: how long to wait at most, with none that has ended then; None for as long as
+                it takes.
+        """
+        tick_s = _TICK_S if timeout_s is None else min(timeout_s, _TICK_S)
         while True:
-            done, _ = wait(self.under_way, timeout=_TICK_S, return_when=FIRST_COMPLETED)
+            done, _ = wait(self.under_way, timeout=tick_s, return_when=FIRST_COMPLETED)
             lost = {
                 future for future, task in self.under_way.items() if self._is_lost(future, task)
             }
-            if done or lost:
+            if done or lost or timeout_s is not None:
                 return [self._settle(future) for future in done | lost]
 
     def _is_lost(self, future: Future[Answer], task: _Task[T]) -> bool:

@@ -4,6 +4,8 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
+from estinel_assets.compute.supply import Later
+
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -33,12 +35,12 @@ class Engine(Protocol):
     """Runs a function over items, several at a time."""
 
     def map(
-        self, function: Callable[[T], R], items: Iterable[T]
+        self, function: Callable[[T], R], items: Iterable[T | Later]
     ) -> Generator[Completed[T, R], None, None]:
         """Yield each item as it completes, in no promised order.
 
         Items are taken only as workers come free, so that an endless iterable costs no memory.
-        Closing the iterator early starts no further item, and waits for those under way or ends
-        them.
+        Where it yields `LATER`, it has no item for now, and is asked again. Closing the iterator
+        early starts no further item, and waits for those under way or ends them.
         """
         ...

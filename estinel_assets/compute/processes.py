@@ -8,11 +8,11 @@ import math
 import pickle
 from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import suppress
-from itertools import islice
 from typing import TypeVar
 
 from estinel_assets.compute.crew import Crew, Limits
 from estinel_assets.compute.engine import Completed
+from estinel_assets.compute.supply import Later, Supply
 from estinel_assets.compute.worker import Answer, AnswerKind
 from estinel_assets.compute.worker_errors import (
     NotTransferableError,
@@ -147,7 +147,7 @@ class Processes:
             raise BadInputError("; ".join(problems))
 
     def map(
-        self, function: Callable[[T], R], items: Iterable[T]
+        self, function: Callable[[T], R], items: Iterable[T | Later]
     ) -> Generator[Completed[T, R], None, None]:
         """See `Engine.map`. Closing early does not wait for what is under way, but kills it.
 
@@ -160,16 +160,18 @@ class Processes:
         return self._completed(pickled, initializer, items)
 
     def _completed(
-        self, function: bytes, initializer: bytes | None, items: Iterable[T]
+        self, function: bytes, initializer: bytes | None, items: Iterable[T | Later]
     ) -> Generator[Completed[T, R], None, None]:
-        waiting = iter(items)
+        supply = Supply(items)
         crew: Crew[T] = Crew(function, initializer, self.preload, self.limits)
         try:
-            for item in islice(waiting, self.workers):
-                crew.submit(item)
-            while crew.under_way:
-                for item, outcome in crew.ended():
-                    for following in islice(waiting, 1):
+            while crew.under_way or supply.more():
+                for item in supply.take(self.workers - len(crew.under_way)):
+                    crew.submit(item)
+                if not crew.under_way:
+                    continue
+                for item, outcome in crew.ended(supply.wait_s):
+                    for following in supply.take(1):
                         crew.submit(following)
                     yield self._told(item, outcome)
         finally:

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextvars import copy_context
-from itertools import islice
 from typing import TypeVar
 
 from estinel_assets.compute.engine import Completed
+from estinel_assets.compute.supply import Later, Supply
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -20,22 +20,24 @@ class Threads:
         self.workers = workers
 
     def map(
-        self, function: Callable[[T], R], items: Iterable[T]
+        self, function: Callable[[T], R], items: Iterable[T | Later]
     ) -> Generator[Completed[T, R], None, None]:
         """See `Engine.map`. The caller's context variables are visible to the function."""
-        waiting = iter(items)
+        supply = Supply(items)
         under_way: dict[Future[R], T] = {}
         with ThreadPoolExecutor(self.workers, thread_name_prefix="map") as pool:
             try:
-                for item in islice(waiting, self.workers):
-                    under_way[pool.submit(copy_context().run, function, item)] = item
-                while under_way:
-                    done, _ = wait(under_way, return_when=FIRST_COMPLETED)
+                while under_way or supply.more():
+                    for item in supply.take(self.workers - len(under_way)):
+                        under_way[pool.submit(copy_context().run, function, item)] = item
+                    if not under_way:
+                        continue
+                    done, _ = wait(under_way, supply.wait_s, FIRST_COMPLETED)
                     for future in done:
                         item = under_way.pop(future)
                         error = future.exception()
                         value = future.result() if error is None else None
-                        for following in islice(waiting, 1):
+                        for following in supply.take(1):
                             submitted = pool.submit(copy_context().run, function, following)
                             under_way[submitted] = following
                         yield Completed(item, value, error)
