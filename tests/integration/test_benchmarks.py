@@ -81,7 +81,30 @@ def test_publishing_is_measured_beside_the_plain_way(tmp_path):
     assert found["undo_share"] > 0
 
 
-@pytest.mark.parametrize("name", ["compatibility", "increment", "partitions", "plan", "publish"])
+@pytest.mark.soak
+def test_pixels_are_measured_beside_the_usual_readers(tmp_path):
+    scenes = ("--scenes", str(tmp_path / "scenes"))
+    found = quick("pixels", tmp_path / "pixels.json", *scenes)
+
+    names = ["day", "zones", "at60", "at100", "batch", "tiles", "outputs"]
+    assert [(case["name"], case["delay_ms"]) for case in found["cases"]] == [
+        (name, delay) for name in names for delay in (0, 30)
+    ]
+    for case in found["cases"]:
+        ours = case["ways"]["ours"]
+        assert ours["times_ours"] == 1
+        assert 0.9 < ours["bytes_by_needed"] < 1.5, "headers weigh more where files are small"
+        assert ours["absent"] == 0
+        for way in case["ways"].values():
+            assert way["differing_share"] < 0.02 or case["name"] in {"at60", "at100"}
+            assert (way["uploaded_mib"] > 0) == (case["name"] == "outputs")
+    for goal in found["goals"]:
+        assert goal["met"] == (goal["reached"] >= goal["times"])
+
+
+@pytest.mark.parametrize(
+    "name", ["compatibility", "increment", "partitions", "pixels", "plan", "publish"]
+)
 def test_what_is_kept_is_whole(name):
     found = json.loads((RESULTS / f"{name}.json").read_text(encoding="utf-8"))
 
