@@ -226,8 +226,13 @@ class CompatibilitySettings(_Group):
     `external`: HTTPS."""
     endpoint: str | None = None
     """A running TiTiler-CMR through which tiles are asked for, too."""
-    engine: Literal["processes", "threads"] = "processes"
-    """`processes` isolates each check; `threads` is for debugging: nothing stops a check there."""
+    engine: Literal["processes", "threads", "dask", "lithops"] = "processes"
+    """`processes` isolates each check, and so do `dask` and `lithops` on other machines; `threads`
+    is for debugging: nothing stops a check there."""
+    dask_address: str | None = None
+    """Address of a Dask scheduler; else a cluster of this machine."""
+    lithops_config: Path | None = None
+    """Configuration of Lithops; else this machine."""
     workers: int = Field(default=2, ge=1, le=256)
     """Checks in flight in one run."""
     time_limit_s: float = Field(default=60.0, gt=0)

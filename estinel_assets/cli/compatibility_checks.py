@@ -38,6 +38,8 @@ class Engine(StrEnum):
 
     PROCESSES = "processes"
     THREADS = "threads"
+    DASK = "dask"
+    LITHOPS = "lithops"
 
 
 class Access(StrEnum):
@@ -49,7 +51,7 @@ class Access(StrEnum):
 
 EngineOption = Annotated[
     Engine | None,
-    typer.Option(help="`processes` isolates each check; `threads` is for debugging."),
+    typer.Option(help="`processes`, `dask` and `lithops` isolate each check; `threads` is for debugging."),
 ]
 AccessOption = Annotated[
     Access | None,

@@ -4,8 +4,7 @@ from estinel_assets.clock import utc_now
 from estinel_assets.compatibility.reasons import COMPATIBILITY
 from estinel_assets.compatibility.request import CheckSettings
 from estinel_assets.compatibility.runner import Checks
-from estinel_assets.compute import Engine, Threads
-from estinel_assets.compute.processes import Processes
+from estinel_assets.compute import Engine, open_engine
 from estinel_assets.outcomes.book import OutcomeBook
 from estinel_assets.outcomes.run import Run
 from estinel_assets.settings import Settings
@@ -30,16 +29,23 @@ def open_book(settings: Settings, store: ObjectStore) -> OutcomeBook:
     return OutcomeBook.from_settings(store, COMPATIBILITY, settings.outcomes)
 
 
-def open_engine(settings: Settings) -> Engine:
-    """What runs checks: processes that may be stopped, or threads, which may not."""
+def open_check_engine(settings: Settings) -> Engine:
+    """What runs checks: processes that may be stopped, or threads, which may not.
+
+    Raises:
+        BadInputError: the settings cannot be used.
+        MissingDependencyError: the extra that the engine needs is not installed.
+    """
     at = settings.compatibility
-    if at.engine == "threads":
-        return Threads(at.workers)
-    return Processes(
+    isolated = at.engine in ("processes", "dask")
+    return open_engine(
+        at.engine,
         at.workers,
         time_limit_s=at.time_limit_s,
-        memory_limit_mib=at.memory_limit_mib,
+        memory_limit_mib=at.memory_limit_mib if isolated else None,
         preload=PRELOADED,
+        dask_address=at.dask_address if at.engine == "dask" else None,
+        lithops_config=at.lithops_config if at.engine == "lithops" else None,
     )
 
 
@@ -51,7 +57,7 @@ def open_checks(
     return Checks(
         ledger=book.objects,
         standing=book.index(()),
-        engine=open_engine(settings),
+        engine=open_check_engine(settings),
         settings=CheckSettings.of(settings),
         run=Run(run_id, utc_now, CODE_VERSION),
         anew=anew,

@@ -108,6 +108,7 @@ class Checks:
             StoreError: the store refused a record.
         """
         with (
+            closing(self.engine),
             closing(self.engine.map(check_isolated, self._requests(asked))) as ends,
             Recorder(self._store) as recorder,
         ):

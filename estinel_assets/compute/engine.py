@@ -44,3 +44,7 @@ class Engine(Protocol):
         early starts no further item, and waits for those under way or ends them.
         """
         ...
+
+    def close(self) -> None:
+        """Give back what it holds between maps, such as a cluster; another map would begin anew."""
+        ...

@@ -95,6 +95,9 @@ class LithopsEngine:
         self.start_limit_s = start_limit_s
         self.config = _read(config)
 
+    def close(self) -> None:
+        """Nothing is held between maps."""
+
     def map(
         self, function: Callable[[T], R], items: Iterable[T | Later]
     ) -> Generator[Completed[T, R], None, None]:

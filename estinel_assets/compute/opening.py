@@ -30,10 +30,7 @@ def open_engine(
     dask_address: str | None = None,
     lithops_config: Path | Mapping[str, object] | None = None,
 ) -> Engine:
-    """Open an engine; nothing starts before its first item.
-
-    Close it at the end where it can be closed, as that of Dask can: `contextlib.closing`, or an
-    `ExitStack` for those that may be.
+    """Open an engine; nothing starts before its first item. Close it at the end.
 
     Args:
         name: one of `EngineName`.

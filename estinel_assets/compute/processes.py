@@ -146,6 +146,9 @@ class Processes:
         if problems:
             raise BadInputError("; ".join(problems))
 
+    def close(self) -> None:
+        """Nothing is held between maps."""
+
     def map(
         self, function: Callable[[T], R], items: Iterable[T | Later]
     ) -> Generator[Completed[T, R], None, None]:

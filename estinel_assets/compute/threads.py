@@ -19,6 +19,9 @@ class Threads:
         """Args: workers: how many items are under way at once, at least 1."""
         self.workers = workers
 
+    def close(self) -> None:
+        """Nothing is held between maps."""
+
     def map(
         self, function: Callable[[T], R], items: Iterable[T | Later]
     ) -> Generator[Completed[T, R], None, None]:

@@ -135,6 +135,24 @@ def test_from_nothing_to_a_table(cmr_url: str, tmp_path: Path) -> None:
     _reprocess(user)
 
 
+@pytest.mark.soak
+@pytest.mark.parametrize("engine", ["dask", "lithops"])
+def test_other_engines_find_the_same(cmr_url: str, tmp_path: Path, engine: str) -> None:
+    user = new_user(tmp_path, cmr_url)
+    assert user.asks("compatibility", "sync").code == 0
+    asked = ("compatibility", "run", "--engine", engine, "--json")
+    # Demo limits would stop a process that first has to start a cluster.
+    ended = user.asks(*asked, ESTINEL_COMPATIBILITY_MEMORY_LIMIT_MIB="2048")
+    assert ended.document["checked"] == ALL
+    listed = user.asks("outcomes", "list", "-p", "compatibility", "--json").document
+    found = {one["key"]: one["reason"] for one in listed}
+    # One granule is made to need more memory than a process may have, which is no limit here.
+    memory = {key for key, reason in EXPECTED.items() if reason == "out_of_memory"}
+    assert {key: found[key] for key in EXPECTED.keys() - memory} == {
+        key: reason for key, reason in EXPECTED.items() if key not in memory
+    }
+
+
 def _reprocess(user: User) -> None:
     """Somebody asks for all of a reason again; what they stand under is the same."""
     asked = ("reprocess", "-p", "compatibility", "--reason", "forbidden")

@@ -202,6 +202,9 @@ class Clock:
 class InOrder:
     """An `Engine` that does one thing after the other."""
 
+    def close(self) -> None:
+        """It holds nothing."""
+
     def map(self, function: Callable[[Any], Any], items: Iterable[Any]) -> Iterator[Any]:
         for item in items:
             try:

@@ -7,6 +7,9 @@ from estinel_assets.compute.supply import Supply
 class OneByOne:
     """Runs each item when its result is asked for."""
 
+    def close(self):
+        """It holds nothing."""
+
     def map(self, function, items):
         supply = Supply(items)
         while supply.more():

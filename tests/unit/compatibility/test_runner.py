@@ -46,6 +46,9 @@ class ScriptedEngine:
         self.requests: list[CheckRequest] = []
         self.closed = False
 
+    def close(self) -> None:
+        """It holds nothing."""
+
     def map(
         self, _function: object, items: Iterable[CheckRequest]
     ) -> Iterator[Completed[CheckRequest, CompatibilityRecord]]:
