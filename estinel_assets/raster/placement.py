@@ -74,10 +74,11 @@ def nearest_indices(
     height, width = shape
     x = grid.left + (np.arange(grid.width) + 0.5) * grid.resolution
     y = grid.top - (np.arange(grid.height) + 0.5) * grid.resolution
-    columns = np.floor((x - transform.c) / transform.a + _TIE_SLACK)
-    rows = np.floor((y - transform.f) / transform.e + _TIE_SLACK)
-    columns[(columns < 0) | (columns >= width)] = -1
-    rows[(rows < 0) | (rows >= height)] = -1
+    with np.errstate(over="ignore"):  # pixels may be said to be hardly there
+        columns = np.floor((x - transform.c) / transform.a + _TIE_SLACK)
+        rows = np.floor((y - transform.f) / transform.e + _TIE_SLACK)
+    columns[~((columns >= 0) & (columns < width))] = -1
+    rows[~((rows >= 0) & (rows < height))] = -1
     return rows.astype(np.intp), columns.astype(np.intp)
 
 
@@ -178,7 +179,7 @@ def to_pixels(
         UnrelatedCrsError: there is no way from one CRS to the other.
     """
     xs, ys = _transformer(grid_crs, crs).transform(x, y)
-    with np.errstate(invalid="ignore"):  # infinite ones stay so, or become NaN
+    with np.errstate(invalid="ignore", over="ignore"):  # infinite ones stay so, or become NaN
         columns, rows = ~transform @ (np.asarray(xs, np.float64), np.asarray(ys, np.float64))
     return columns, rows
 

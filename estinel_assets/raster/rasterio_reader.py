@@ -174,6 +174,8 @@ class RasterioReader:
             return unrelated(source.href, error)
         except (RasterioError, CPLE_BaseError) as error:
             fault = fault_of_exception(error)
+        except UnicodeDecodeError:  # rasterio takes texts within a file for UTF-8
+            fault = SourceFault.CORRUPT
         if fault is None and "://" in path and self._tries.clock() - began >= self._timeout_s:
             # Requests end when the time is up, but GDAL then only says that it could not read.
             fault = SourceFault.TIMEOUT

@@ -1,7 +1,6 @@
-"""Windows from blocks: the same pixels as rasterio's, from the blocks that are needed alone."""
+"""Pixels of blocks: the same as rasterio's, whole and in part."""
 
 import io
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,9 +12,8 @@ from hypothesis import strategies as st
 from rasterio.io import MemoryFile
 from rasterio.windows import Window
 
-from estinel_assets.raster.placement import PixelWindow
 from estinel_assets.raster.tiff import MalformedTiffError, TiffImage, read_tiff
-from estinel_assets.raster.tiff_blocks import blocks_of, decode_block, read_window
+from estinel_assets.raster.tiff_blocks import decode_block
 
 HEIGHT, WIDTH, BLOCK = 300, 420, 128
 TRANSFORM = Affine(10.0, 0.0, 0.0, 0.0, -10.0, 0.0)
@@ -44,21 +42,16 @@ def image_of(content: bytes) -> TiffImage:
     return read_tiff(lambda offset, length: content[offset : offset + length]).images[0]
 
 
-class Ranges:
-    """The bytes of a file, and what of them was asked for."""
-
-    def __init__(self, content: bytes) -> None:
-        self.content = content
-        self.asked: list[tuple[int, int]] = []
-
-    def __call__(self, ranges: Sequence[tuple[int, int]]) -> list[bytes]:
-        self.asked += ranges
-        return [self.content[offset : offset + length] for offset, length in ranges]
+def block_of(content: bytes, row: int = 0, column: int = 0) -> bytes:
+    image = image_of(content)
+    start, length = int(image.offsets[row, column]), int(image.byte_counts[row, column])
+    return content[start : start + length]
 
 
-def rasterio_reads(content: bytes, window: PixelWindow) -> Any:
+def rasterio_reads(content: bytes, row: int, column: int) -> Any:
+    """The pixels of a block that lie in the image."""
     with rasterio.open(io.BytesIO(content)) as file:
-        return file.read(1, window=Window(window.column, window.row, window.width, window.height))
+        return file.read(1, window=Window(column * BLOCK, row * BLOCK, BLOCK, BLOCK))
 
 
 FORMS = [
@@ -77,70 +70,54 @@ def test_all_pixels_are_rasterios(dtype: str, options: dict[str, Any]) -> None:
     if dtype.startswith("float") and options.get("predictor") == 2:
         options = {**options, "predictor": 3}
     content = made(dtype, **options)
-    window = PixelWindow(0, 0, WIDTH, HEIGHT)
-    read = read_window(image_of(content), window, Ranges(content))
-    assert read.dtype == np.dtype(dtype)
-    np.testing.assert_array_equal(read, rasterio_reads(content, window))
+    for row, column in np.ndindex(image_of(content).offsets.shape):
+        decoded = decode_block(image_of(content), block_of(content, row, column))
+        expected = rasterio_reads(content, row, column)
+        assert decoded.dtype == np.dtype(dtype)
+        assert decoded.shape == (BLOCK, BLOCK)
+        np.testing.assert_array_equal(decoded[: expected.shape[0], : expected.shape[1]], expected)
 
 
-CONTENT = made(predictor=2)
+PARTED = [made(compress=name, predictor=2) for name in ("none", "deflate", "lzw", "zstd")]
+PARTED.append(made("float32", compress="deflate", predictor=3))
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.integers(0, WIDTH - 1), st.integers(0, HEIGHT - 1), st.data())
-def test_any_window_is_rasterios_from_the_blocks_that_it_touches(
-    column: int, row: int, data: st.DataObject
+@settings(max_examples=80, deadline=None)
+@given(
+    st.sampled_from(PARTED),
+    st.integers(0, BLOCK - 1),
+    st.integers(1, BLOCK),
+    st.integers(1, BLOCK),
+)
+def test_a_part_is_that_part_of_the_whole(
+    content: bytes, first: int, count: int, columns: int
 ) -> None:
-    window = PixelWindow(
-        column,
-        row,
-        data.draw(st.integers(1, WIDTH - column)),
-        data.draw(st.integers(1, HEIGHT - row)),
-    )
-    image, ranges = image_of(CONTENT), Ranges(CONTENT)
+    image, body = image_of(content), block_of(content, 1, 1)
+    rows = slice(first, min(first + count, BLOCK))
     np.testing.assert_array_equal(
-        read_window(image, window, ranges), rasterio_reads(CONTENT, window)
+        decode_block(image, body, rows=rows, columns=columns),
+        decode_block(image, body)[rows, :columns],
     )
-    across = (column + window.width - 1) // BLOCK - column // BLOCK + 1
-    down = (row + window.height - 1) // BLOCK - row // BLOCK + 1
-    assert len(ranges.asked) == len(set(ranges.asked)) == across * down
 
 
-@pytest.mark.parametrize(("nodata", "filled"), [(None, 0), (7, 7)])
-def test_blocks_that_are_not_there_have_no_data(nodata: int | None, filled: int) -> None:
-    with MemoryFile() as memory:
-        with memory.open(
-            driver="GTiff", height=HEIGHT, width=WIDTH, count=1, dtype="uint16", tiled=True,
-            blockxsize=BLOCK, blockysize=BLOCK, crs="EPSG:32755", nodata=nodata, SPARSE_OK=True,
-            transform=TRANSFORM, compress="deflate",
-        ) as file:  # fmt: skip
-            file.write(
-                np.full((1, BLOCK, BLOCK), 9, "uint16"), window=Window(BLOCK, 0, BLOCK, BLOCK)
-            )
-        content = bytes(memory.read())
-    window, ranges = PixelWindow(0, 0, WIDTH, HEIGHT), Ranges(content)
-    read = read_window(image_of(content), window, ranges)
-    assert len(ranges.asked) == 1
-    assert (read[0, 0], read[0, BLOCK]) == (filled, 9)
-    np.testing.assert_array_equal(read, rasterio_reads(content, window))
-
-
-def test_a_window_beyond_the_image_is_refused() -> None:
-    image = image_of(CONTENT)
-    for window in (PixelWindow(-1, 0, 2, 2), PixelWindow(0, HEIGHT - 1, 1, 2)):
-        with pytest.raises(ValueError, match="reaches beyond"):
-            list(blocks_of(image, window))
+def test_what_comes_after_the_last_row_is_not_looked_at() -> None:
+    content = made(predictor=2)
+    image, body = image_of(content), block_of(content)
+    whole = decode_block(image, body)
+    for cut in (body[: len(body) * 3 // 4], body[:-300] + bytes(300)):
+        np.testing.assert_array_equal(decode_block(image, cut, rows=slice(0, 40)), whole[:40])
+        with pytest.raises(MalformedTiffError, match="a block"):
+            decode_block(image, cut)
 
 
 @pytest.mark.parametrize("compress", ["none", "deflate", "lzw", "zstd"])
 def test_a_block_of_another_size_is_an_error(compress: str) -> None:
     content = made(compress=compress)
-    image = image_of(content)
-    block = next(blocks_of(image, PixelWindow(0, 0, 1, 1)))
-    body = content[block.offset : block.offset + block.length]
+    image, body = image_of(content), block_of(content)
     for spoilt in (body[: len(body) // 2], b"", b"\0" * 40):
-        with pytest.raises(MalformedTiffError, match="a block"):
-            decode_block(image, spoilt)
+        for rows in (slice(None), slice(0, BLOCK * 3 // 4)):
+            with pytest.raises(MalformedTiffError, match="a block"):
+                decode_block(image, spoilt, rows=rows)
 
 
 def test_a_bomb_is_never_more_than_its_block() -> None:
@@ -148,7 +125,8 @@ def test_a_bomb_is_never_more_than_its_block() -> None:
 
     bomb = zlib.compress(bytes(300_000_000), 9)
     with pytest.raises(MalformedTiffError, match="a block"):
-        decode_block(image_of(CONTENT), bomb)
+        decode_block(image_of(PARTED[1]), bomb)
+    assert decode_block(image_of(PARTED[1]), bomb, rows=slice(0, 9)).shape == (9, BLOCK)
 
 
 @settings(max_examples=150, deadline=1000)
@@ -159,15 +137,15 @@ def test_a_bomb_is_never_more_than_its_block() -> None:
 def test_flipped_bytes_are_pixels_or_an_error(compress: str, places: list[tuple[int, int]]) -> None:
     content = FLIPPED[compress]
     image = image_of(content)
-    block = next(blocks_of(image, PixelWindow(0, 0, 1, 1)))
-    body = bytearray(content[block.offset : block.offset + block.length])
+    body = bytearray(block_of(content))
     for place, byte in places:
         body[place % len(body)] = byte
-    try:
-        decoded = decode_block(image, bytes(body))
-    except MalformedTiffError:
-        return
-    assert decoded.shape == image.block_shape
+    for rows in (BLOCK, BLOCK // 2):
+        try:
+            decoded = decode_block(image, bytes(body), rows=slice(0, rows))
+        except MalformedTiffError:
+            continue
+        assert decoded.shape == (rows, BLOCK)
 
 
 FLIPPED = {name: made(compress=name, predictor=2) for name in ("deflate", "lzw", "zstd")}
