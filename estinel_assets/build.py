@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import dagster as dg
@@ -58,6 +59,23 @@ def _line(name: str, *, scheduled_in: str = "jobs", **resources: object) -> Prod
     )
 
 
+def _ard() -> ProductLine:
+    # Imported by those alone who read arrays: whether they are installed must be asked.
+    for package in ("matplotlib", "pyogrio", "xarray", "zarr"):
+        if find_spec(package) is None:
+            raise ModuleNotFoundError(f"No module named {package!r}", name=package)
+    from estinel_assets.ard.loading import load_dem, load_s1, load_s2, load_tree_cover
+    from estinel_assets.orchestration.loading_io_manager import loading_io_manager
+
+    return _line(
+        "ard",
+        ard_dem_arrays=loading_io_manager(load_dem),
+        ard_s1_arrays=loading_io_manager(load_s1),
+        ard_s2_arrays=loading_io_manager(load_s2),
+        ard_tree_cover=loading_io_manager(load_tree_cover),
+    )
+
+
 def _compatibility() -> ProductLine:
     from estinel_assets.compatibility.reasons import COMPATIBILITY
     from estinel_assets.orchestration.outcome_io_manager import outcome_io_manager
@@ -86,6 +104,7 @@ def _publishing() -> ProductLine:
 
 
 LINES: Mapping[str, Callable[[], ProductLine]] = {
+    "ard": _ard,
     "compatibility": _compatibility,
     "imagery": _imagery,
     "pids": _pids,

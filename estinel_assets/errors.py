@@ -112,8 +112,10 @@ class PermanentError(UnitError):
 
 def describe_bug(error: Exception) -> str:
     """A bug of ours for people: what was raised, in which line, and what it says."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    where = f"{frame.filename.rsplit('/', 1)[-1]}:{frame.lineno}"
+    frames = traceback.extract_tb(error.__traceback__)
+    if not frames:  # it comes from another process, whose log has the rest
+        return f"{type(error).__name__}: {error}"
+    where = f"{frames[-1].filename.rsplit('/', 1)[-1]}:{frames[-1].lineno}"
     return f"{type(error).__name__} at {where}: {error}"
 
 

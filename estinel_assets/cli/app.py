@@ -8,6 +8,7 @@ from typer.main import get_command
 
 from estinel_assets import __version__
 from estinel_assets.cli import (
+    ard,
     compatibility,
     config,
     demo,
@@ -81,6 +82,7 @@ app.command("reprocess")(reprocess.reprocess)
 app.add_typer(config.app, name="config")
 app.add_typer(outcomes.app, name="outcomes")
 # Product lines: what is special to one of them.
+app.add_typer(ard.app, name="ard")
 app.add_typer(compatibility.app, name="compatibility")
 app.add_typer(demo.app, name="demo")
 app.add_typer(markers.app, name="markers")

@@ -51,7 +51,9 @@ class Access(StrEnum):
 
 EngineOption = Annotated[
     Engine | None,
-    typer.Option(help="`processes`, `dask` and `lithops` isolate each check; `threads` is for debugging."),
+    typer.Option(
+        help="`processes`, `dask` and `lithops` isolate each check; `threads` is for debugging."
+    ),
 ]
 AccessOption = Annotated[
     Access | None,

@@ -63,6 +63,11 @@ class DemoFolder:
         return self.root / "dagster"
 
     @property
+    def pictures(self) -> Path:
+        """What the demo draws."""
+        return self.root / "pictures"
+
+    @property
     def config(self) -> Path:
         """The settings."""
         return self.root / "estinel.toml"
@@ -109,6 +114,24 @@ def imagery(
         write_text("\n")
         write_table(_updates_table({"first update": first, "next day": second}))
         write_text(_where_to_look(at, summary["seconds"]))
+
+
+@app.command("ard")
+def ard(
+    context: typer.Context,
+    *,
+    folder: FolderOption = Path(".demo"),
+    port: Annotated[int, typer.Option(help="Where the world answers; 0 takes a free port.")] = PORT,
+    json: JsonOption = False,  # noqa: ARG001 - the session knows
+) -> None:
+    """Make a world of radar, elevations and clouds, and six tiles' arrays of it.
+
+    What an earlier demo left in the folder is made anew.
+    """
+    with needs_extra("demo"), needs_extra("ard"):
+        from estinel_assets.cli.demo_ard import demonstrate
+
+    demonstrate(Session.of(context), DemoFolder(folder.resolve()), port)
 
 
 @app.command("ui")

@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 
 def product_lines() -> dict[str, "ProductOutcomes"]:
     """All product lines by name. A new one is added here."""
+    from estinel_assets.ard.reasons import ARD
     from estinel_assets.compatibility.reasons import COMPATIBILITY
     from estinel_assets.imagery.reasons import IMAGERY
     from estinel_assets.pids.reasons import PIDS
     from estinel_assets.publishing.reasons import PUBLISHING
 
-    return {line.product: line for line in (COMPATIBILITY, IMAGERY, PIDS, PUBLISHING)}
+    return {line.product: line for line in (ARD, COMPATIBILITY, IMAGERY, PIDS, PUBLISHING)}
 
 
 def product_line(name: str) -> "ProductOutcomes":

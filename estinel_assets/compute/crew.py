@@ -27,7 +27,8 @@ from typing import Generic, TypeVar
 from pebble import ProcessExpired, ProcessPool
 
 from estinel_assets.compute import worker
-from estinel_assets.compute.worker import Answer, AnswerKind, Start
+from estinel_assets.compute.answers import Answer, AnswerKind
+from estinel_assets.compute.worker import Start
 from estinel_assets.compute.worker_errors import (
     NotTransferableError,
     OutOfMemoryError,

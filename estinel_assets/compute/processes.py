@@ -7,13 +7,12 @@ For work that runs foreign native code on foreign files. What goes on inside a p
 import math
 import pickle
 from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import suppress
 from typing import TypeVar
 
+from estinel_assets.compute.answers import Answer, completed
 from estinel_assets.compute.crew import Crew, Limits
 from estinel_assets.compute.engine import Completed
 from estinel_assets.compute.supply import Later, Supply
-from estinel_assets.compute.worker import Answer, AnswerKind
 from estinel_assets.compute.worker_errors import (
     NotTransferableError,
     OutOfMemoryError,
@@ -184,21 +183,7 @@ class Processes:
         """The answer in the caller's terms."""
         if isinstance(outcome, WorkerError):
             return Completed(item, None, outcome)
-        error: BaseException
-        if outcome.kind is AnswerKind.VALUE:
-            try:
-                return Completed(item, pickle.loads(outcome.pickled), None)  # noqa: S301 - ours
-            except Exception as refused:  # noqa: BLE001 - a class may refuse in any way it likes
-                return Completed(item, None, _not_readable("it returned a value", refused))
-        if outcome.kind is AnswerKind.ERROR:
-            error = _rebuilt(outcome)
-        elif outcome.kind is AnswerKind.OUT_OF_MEMORY:
-            error = OutOfMemoryError(self._out_of_memory(outcome.text))
-        else:
-            error = NotTransferableError(outcome.text)
-        with suppress(AttributeError):  # an exception class may be frozen
-            error.__cause__ = RemoteTracebackError(outcome.traceback)
-        return Completed(item, None, error)
+        return completed(item, outcome, self._out_of_memory)
 
     def _out_of_memory(self, text: str) -> str:
         if self.limits.memory_mib is None:
@@ -217,20 +202,3 @@ def _pickled_callable(role: str, function: Callable[..., object]) -> bytes:
             f"the {role} {function!r} cannot be sent to another process ({error}); "
             "define it at the top level of a module"
         ) from error
-
-
-def _rebuilt(outcome: Answer) -> BaseException:
-    """The exception as it was raised, or one that tells of it."""
-    try:
-        error = pickle.loads(outcome.pickled)  # noqa: S301 - from our own process
-    except Exception as refused:  # noqa: BLE001 - a class may refuse in any way it likes
-        return _not_readable(f"it raised {outcome.text}", refused)
-    if isinstance(error, BaseException):
-        return error
-    return NotTransferableError(f"it raised {outcome.text}, which comes back as something else")
-
-
-def _not_readable(what: str, refused: Exception) -> NotTransferableError:
-    return NotTransferableError(
-        f"{what}, which cannot be unpickled: {type(refused).__name__}: {refused}"
-    )

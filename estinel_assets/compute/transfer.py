@@ -1,7 +1,7 @@
 """What crosses to a worker of another scheduler, and back.
 
-Only bytes and text do, so that nothing a function takes, returns or raises can upset the machinery
-in between. What the item logged over there comes back with its answer.
+Only bytes and text do, as `answers` has it. What the item logged over there comes back with its
+answer.
 """
 
 import logging
@@ -9,21 +9,26 @@ import pickle
 import signal
 import sys
 import threading
-import traceback
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Final, TypeVar
 
 import cloudpickle  # type: ignore[import-untyped]
 
+from estinel_assets.compute.answers import (
+    Answer,
+    answer_of_error,
+    answer_of_value,
+    completed,
+    line_of,
+    name_of,
+)
 from estinel_assets.compute.engine import Completed
-from estinel_assets.compute.worker import Answer, AnswerKind
 from estinel_assets.compute.worker_errors import (
     NotTransferableError,
     OutOfMemoryError,
-    RemoteTracebackError,
     WorkerDiedError,
     WorkerError,
 )
@@ -90,7 +95,7 @@ def pack_item(item: object) -> bytes:
         packed: bytes = cloudpickle.dumps(item)
     except Exception as error:
         raise NotTransferableError(
-            f"the item is a {_name_of(type(item))}, which cannot be pickled: {_line(error)}"
+            f"the item is a {name_of(type(item))}, which cannot be pickled: {line_of(error)}"
         ) from error
     return packed
 
@@ -106,7 +111,7 @@ def answer(call: Call) -> Reply:
     with _recorded(call.log_level) as logged:
         if call.kill_after_s is not None and len(_recorder.under_way) > 1:
             refusal = "a time limit needs workers of one thread each, such as `--nthreads 1`"
-            return Reply(_answer_of_error(BadInputError(refusal)))
+            return Reply(answer_of_error(BadInputError(refusal), cloudpickle.dumps))
         with _killed_after(call.kill_after_s):
             answered = _answer(call)
     return Reply(answered, tuple(logged))
@@ -117,53 +122,8 @@ def _answer(call: Call) -> Answer:
         function = pickle.loads(call.function)  # noqa: S301 - from whoever asks for the work
         value = function(pickle.loads(call.item))  # noqa: S301 - the same
     except BaseException as error:  # noqa: BLE001 - an error is an answer, SystemExit too
-        return _answer_of_error(error)
-    try:
-        return Answer(AnswerKind.VALUE, cloudpickle.dumps(value))
-    except Exception as error:  # noqa: BLE001 - a class may refuse in any way it likes
-        if _is_memory_error(error):
-            return _answer_of_error(error)
-        return Answer(
-            AnswerKind.NOT_TRANSFERABLE,
-            text=f"it returned a {_name_of(type(value))}, which cannot be pickled: {_line(error)}",
-            traceback=_trace(error),
-        )
-
-
-def _answer_of_error(error: BaseException) -> Answer:
-    text, trace = _line(error), _trace(error)
-    if _is_memory_error(error):
-        return Answer(AnswerKind.OUT_OF_MEMORY, text=text, traceback=trace)
-    try:
-        return Answer(AnswerKind.ERROR, cloudpickle.dumps(error), text, trace)
-    except Exception as refused:  # noqa: BLE001 - a class may refuse in any way it likes
-        text = f"it raised {text}, which cannot be pickled: {_line(refused)}"
-        return Answer(AnswerKind.NOT_TRANSFERABLE, text=text, traceback=trace)
-
-
-def _is_memory_error(error: BaseException) -> bool:
-    """Whether the error is a MemoryError, or came of one: readers wrap it in their own."""
-    seen: list[BaseException] = []
-    following: BaseException | None = error
-    while following is not None and following not in seen:
-        if isinstance(following, MemoryError):
-            return True
-        seen.append(following)
-        hidden = following.__suppress_context__
-        following = following.__cause__ or (None if hidden else following.__context__)
-    return False
-
-
-def _name_of(kind: type) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
-
-
-def _line(error: BaseException) -> str:
-    return traceback.format_exception_only(error)[0].strip()  # also where str(error) fails
-
-
-def _trace(error: BaseException) -> str:
-    return "".join(traceback.format_exception(error))
+        return answer_of_error(error, cloudpickle.dumps)
+    return answer_of_value(value, cloudpickle.dumps)
 
 
 @contextmanager
@@ -254,22 +214,7 @@ def level_of_logs() -> int:
 def told(item: T, reply: Reply) -> Completed[T, R]:
     """The reply in the caller's terms; what it logged is logged here."""
     _replay(reply.logged)
-    answered = reply.answer
-    error: BaseException
-    if answered.kind is AnswerKind.VALUE:
-        try:
-            return Completed(item, pickle.loads(answered.pickled), None)  # noqa: S301 - our workers'
-        except Exception as refused:  # noqa: BLE001 - a class may refuse in any way it likes
-            return Completed(item, None, _not_readable("it returned a value", refused))
-    if answered.kind is AnswerKind.ERROR:
-        error = _rebuilt(answered)
-    elif answered.kind is AnswerKind.OUT_OF_MEMORY:
-        error = OutOfMemoryError(f"{answered.text}; its worker has no more, give it a larger one")
-    else:
-        error = NotTransferableError(answered.text)
-    with suppress(AttributeError):  # an exception class may be frozen
-        error.__cause__ = RemoteTracebackError(answered.traceback)
-    return Completed(item, None, error)
+    return completed(item, reply.answer, "{}; its worker has no more, give it a larger one".format)
 
 
 def ended(exit_code: int | None, otherwise: str) -> WorkerError:
@@ -293,21 +238,6 @@ def ended(exit_code: int | None, otherwise: str) -> WorkerError:
         return WorkerDiedError(signal.Signals(-exit_code).name)
     except ValueError:  # a real-time signal
         return WorkerDiedError(f"signal {-exit_code}")
-
-
-def _rebuilt(answered: Answer) -> BaseException:
-    """The exception as it was raised, or one that tells of it."""
-    try:
-        error = pickle.loads(answered.pickled)  # noqa: S301 - from our own workers
-    except Exception as refused:  # noqa: BLE001 - a class may refuse in any way it likes
-        return _not_readable(f"it raised {answered.text}", refused)
-    if isinstance(error, BaseException):
-        return error
-    return NotTransferableError(f"it raised {answered.text}, which comes back as something else")
-
-
-def _not_readable(what: str, refused: Exception) -> NotTransferableError:
-    return NotTransferableError(f"{what}, which cannot be unpickled: {_line(refused)}")
 
 
 def _replay(logged: Sequence[Mapping[str, object]]) -> None:

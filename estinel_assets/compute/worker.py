@@ -1,7 +1,6 @@
 """The inside of an isolated process: how it starts, and how it answers for one item.
 
-The outside is `estinel_assets.compute.processes`. What crosses the border is bytes and text only,
-so that nothing a function returns or raises can upset the machinery in between.
+The outside is `estinel_assets.compute.processes`; what crosses the border stands in `answers`.
 """
 
 import fcntl
@@ -11,13 +10,13 @@ import resource
 import select
 import signal
 import sys
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from enum import StrEnum
 from importlib import import_module
 from multiprocessing import parent_process
 from pathlib import Path
+
+from estinel_assets.compute.answers import Answer, answer_of_error, answer_of_value
 
 MEBIBYTE = 2**20
 
@@ -36,28 +35,6 @@ class Start:
     """The environment variables of the process that asked, complete."""
     memory_limit_mib: int | None
     """How much memory its items may take beyond what the started process holds."""
-
-
-class AnswerKind(StrEnum):
-    """What an answer holds."""
-
-    VALUE = "value"
-    ERROR = "error"
-    OUT_OF_MEMORY = "out_of_memory"
-    NOT_TRANSFERABLE = "not_transferable"
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What became of one item."""
-
-    kind: AnswerKind
-    pickled: bytes = b""
-    """The value or the error; empty for the other kinds."""
-    text: str = ""
-    """Type and text of what was raised, in one line; empty for a value."""
-    traceback: str = ""
-    """Where it was raised, as Python prints it; empty for a value."""
 
 
 @dataclass(slots=True)
@@ -92,58 +69,13 @@ def answer(item: bytes) -> Answer:
     """Run the function on one pickled item. Never raises, unless memory is gone for good."""
     function = _standing.function
     if function is None:
-        return _answer_of_error(_standing.trouble or RuntimeError("not a process of the engine"))
+        trouble = _standing.trouble or RuntimeError("not a process of the engine")
+        return answer_of_error(trouble, pickle.dumps, _lift_memory_limit)
     try:
         value = function(pickle.loads(item))  # noqa: S301 - our own parent's
     except BaseException as error:  # noqa: BLE001 - an error is an answer, SystemExit too
-        return _answer_of_error(error)
-    try:
-        return Answer(AnswerKind.VALUE, pickle.dumps(value))
-    except Exception as error:  # noqa: BLE001 - a class may refuse in any way it likes
-        if _is_memory_error(error):
-            return _answer_of_error(error)
-        return Answer(
-            AnswerKind.NOT_TRANSFERABLE,
-            text=f"it returned a {_name_of(type(value))}, which cannot be pickled: {_line(error)}",
-            traceback=_trace(error),
-        )
-
-
-def _answer_of_error(error: BaseException) -> Answer:
-    if _is_memory_error(error):
-        _lift_memory_limit()  # telling of it takes some memory too
-        return Answer(AnswerKind.OUT_OF_MEMORY, text=_line(error), traceback=_trace(error))
-    text, trace = _line(error), _trace(error)
-    try:
-        return Answer(AnswerKind.ERROR, pickle.dumps(error), text, trace)
-    except Exception as refused:  # noqa: BLE001 - a class may refuse in any way it likes
-        text = f"it raised {text}, which cannot be pickled: {_line(refused)}"
-        return Answer(AnswerKind.NOT_TRANSFERABLE, text=text, traceback=trace)
-
-
-def _is_memory_error(error: BaseException) -> bool:
-    """Whether the error is a MemoryError, or came of one: readers wrap it in their own."""
-    seen: list[BaseException] = []
-    following: BaseException | None = error
-    while following is not None and following not in seen:
-        if isinstance(following, MemoryError):
-            return True
-        seen.append(following)
-        hidden = following.__suppress_context__
-        following = following.__cause__ or (None if hidden else following.__context__)
-    return False
-
-
-def _name_of(kind: type) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}"
-
-
-def _line(error: BaseException) -> str:
-    return traceback.format_exception_only(error)[0].strip()  # also where str(error) fails
-
-
-def _trace(error: BaseException) -> str:
-    return "".join(traceback.format_exception(error))
+        return answer_of_error(error, pickle.dumps, _lift_memory_limit)
+    return answer_of_value(value, pickle.dumps, _lift_memory_limit)
 
 
 def _take_over(environment: Mapping[str, str]) -> None:

@@ -16,6 +16,9 @@ COLLECTIONS = dg.DynamicPartitionsDefinition(name="collections")
 PUBLICATIONS = dg.DynamicPartitionsDefinition(name="publications")
 """One partition a publication, named by its id."""
 
+TILE_YEARS = dg.DynamicPartitionsDefinition(name="tile_years")
+"""One partition a tile and year of the ARD product line, named as `2023_1035X727Y`."""
+
 ADD_AT_ONCE = 500
 """Partition keys a call: SQLite refuses statements with very many variables."""
 

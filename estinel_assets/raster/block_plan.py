@@ -55,7 +55,8 @@ def plan_blocks(image: TiffImage, windows: Sequence[PixelWindow], file_size: int
         file_size: bytes.
 
     Raises:
-        MalformedTiffError: a block lies beyond the file's end, or is too large for its pixels.
+        MalformedTiffError: a block lies beyond the file's end, or is too large for its pixels;
+            or blocks lie over one another, or are too many.
     """
     needed: dict[tuple[int, int], Need] = {}
     for window in windows:
@@ -82,6 +83,8 @@ def plan_blocks(image: TiffImage, windows: Sequence[PixelWindow], file_size: int
         by_range[offset, length].append(need)
     runs = tuple(coalesce(by_range))
     fetched = sum(run.length for run in runs)
+    if fetched > file_size:
+        raise MalformedTiffError("its blocks lie over one another")
     decoded = 2 * block_bytes * min(len(runs), _MOST_RUNS_DECODED)
     return BlockPlan(runs, dict(by_range), fetched + decoded)
 

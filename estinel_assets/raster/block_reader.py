@@ -8,10 +8,11 @@ several bands, masks inside, unusual compressions, rotated or upside-down raster
 one of EPSG's.
 """
 
+import math
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -56,6 +57,8 @@ HEAD_BYTES: Final = 8192
 _MOST_PIECES: Final = 64
 """Requests for the structure of one file."""
 _MOST_HEAD_BYTES: Final = 128 * 1024 * 1024
+_RUNS_BEGUN: Final = 256
+"""Runs of a read that wait for their turn at most: a damaged file may have many thousands."""
 _LEAST_RATIO: Final = 1.5
 """Source pixels along a grid pixel below which no overview can be meant: they halve at least."""
 _FOREIGN_KEPT: Final = 10_000
@@ -215,17 +218,24 @@ class BlockReader:
             return
         # Of the decoded blocks only those of runs in work are in memory; a few at a time.
         with self._budget.holding(plan.memory_bytes + sum(target.size for target in targets)):
-            first, *others = plan.runs
-            futures = [
-                self._pool.submit(_do_run, opened, image, plan, run, targets) for run in others
-            ]
-            try:
-                _do_run(opened, image, plan, first, targets)
-            finally:
-                errors = [future.exception() for future in futures]
-            for error in errors:
-                if error is not None:
-                    raise error
+            for start in range(0, len(plan.runs), _RUNS_BEGUN):
+                runs = plan.runs[start : start + _RUNS_BEGUN]
+                self._do_runs(runs, lambda run: _do_run(opened, image, plan, run, targets))
+
+    def _do_runs(self, runs: Sequence[Run], do: Callable[[Run], None]) -> None:
+        """Do runs side by side, the first one here; after a failure those not begun are left."""
+        first, *others = runs
+        futures = [self._pool.submit(do, run) for run in others]
+        try:
+            do(first)
+            wait(futures, return_when=FIRST_EXCEPTION)
+        finally:
+            for future in futures:
+                future.cancel()
+            wait(futures)
+        for future in futures:
+            if not future.cancelled():
+                future.result()
 
 
 def _do_run(
@@ -313,7 +323,7 @@ def _placed(source: RasterSource, file: RangeFile, head: Head, tiff: Tiff) -> _O
         elif tiff.transform is not None:
             across, down = full.width / image.width, full.height / image.height
             transforms.append(tiff.transform @ Affine.scale(across, down))
-    if transforms[0].is_degenerate:
+    if not all(map(math.isfinite, transforms[0])) or transforms[0].is_degenerate:
         words = f"its extent {source.bounds} is empty: the file or its catalogue is wrong"
         raise source_error(source.href, SourceFault.CORRUPT, words)
     if not is_upright(transforms[0]) or transforms[0].a < 0 or transforms[0].e > 0:

@@ -7,7 +7,7 @@ from typing import Final
 _LARGEST_GAP: Final = 16_384
 """Bytes between two ranges up to which one request is cheaper than two."""
 _GAP_SHARE: Final = 0.05
-"""Of the bytes wanted: what is fetched beyond them never exceeds this share."""
+"""Of the bytes wanted of a run: what is fetched beyond them never exceeds this share."""
 _LARGEST_RUN: Final = 16 * 1024 * 1024
 """Bytes of one request; several of them come faster side by side."""
 
@@ -39,14 +39,16 @@ def coalesce(ranges: Iterable[tuple[int, int]]) -> list[Run]:
     for offset, length in sorted(set(ranges)):
         gap = offset - end
         joined = max(end, offset + length) - start
-        wasteful = gap > _LARGEST_GAP or gap > _GAP_SHARE * (wanted + length)
+        further = max(offset + length - max(offset, end), 0)
+        beside = joined - wanted - further
+        wasteful = gap > _LARGEST_GAP or beside > _GAP_SHARE * (wanted + further)
         if parts and (wasteful or joined > _LARGEST_RUN):
             runs.append(Run(start, end - start, tuple(parts)))
             parts = []
         if not parts:
-            start, end, wanted = offset, offset, 0
+            start, end, wanted, further = offset, offset, 0, length
         parts.append((offset, length))
-        wanted += length
+        wanted += further
         end = max(end, offset + length)
     if parts:
         runs.append(Run(start, end - start, tuple(parts)))

@@ -95,6 +95,15 @@ def source_error(href: str, fault: SourceFault, words: str = "") -> RetryableErr
     return kind(fault, f"{public_url(href)}: {words or _WORDS[fault]}")
 
 
+def unreadable(href: str, scheme: str) -> RetryableError | PermanentError:
+    """The error to raise for an address of a kind that no reader knows."""
+    return source_error(
+        href,
+        SourceFault.NOT_FOUND,
+        f"addresses with {scheme}:// cannot be read: use http, https, s3, file or a path",
+    )
+
+
 def unrelated(href: str, error: UnrelatedCrsError) -> RetryableError | PermanentError:
     """The error to raise where a file's CRS and the grid's have nothing to do with each other."""
     words = f"{error}, so its CRS is wrong: the file or its catalogue must say another"

@@ -10,13 +10,15 @@ import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal, Protocol
-from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import obstore
+from botocore.exceptions import BotoCoreError
 from obstore.exceptions import (
     BaseError,
     NotSupportedError,
@@ -26,7 +28,7 @@ from obstore.exceptions import (
 from obstore.store import HTTPStore, S3Store
 
 from estinel_assets.errors import SourceFault
-from estinel_assets.raster.failures import fault_of_status, source_error
+from estinel_assets.raster.failures import fault_of_status, unreadable
 
 if TYPE_CHECKING:
     import boto3
@@ -43,6 +45,8 @@ _CREDENTIALS_KEPT: Final = timedelta(minutes=8)
 _STATUS = re.compile(r"non-2xx status code: (\d{3})")
 _TIMED_OUT = re.compile(r"kind: Timeout|source: TimedOut|timed out", re.IGNORECASE)
 _BEYOND_THE_END: Final = 416
+_MEANT_ENCODED = re.compile("%2[bf]", re.IGNORECASE)
+"""Plus and slash, which obstore would send as they are: S3 takes the first for a space."""
 
 
 class RangeError(Exception):
@@ -95,7 +99,7 @@ class LocalFile:
                 status = os.fstat(opened.fileno())
                 # One call reads at most 2 GB; ours are smaller.
                 content = os.pread(opened.fileno(), length, offset)
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):  # no file can have a name that is no text
             raise RangeError(SourceFault.NOT_FOUND) from None
         except PermissionError:
             raise RangeError(SourceFault.FORBIDDEN) from None
@@ -181,16 +185,19 @@ class RangeFiles:
         Raises:
             PermanentError: addresses of this kind cannot be read.
             NotByRangesError: this one can, but not here.
-            RangeError: there are no credentials for it.
+            RangeError: there are no credentials for it, or nothing can stand at such an address.
         """
         if "://" not in href:
             return LocalFile(Path(href))
-        parts = urlsplit(href)
+        try:
+            parts = urlsplit(href)
+        except ValueError:  # such as a host with one bracket
+            raise RangeError(SourceFault.NOT_FOUND) from None
         match parts.scheme:
             case "file":
                 return LocalFile(Path(unquote(parts.path)))
             case "http" | "https":
-                path = _plain(unquote(parts.path))
+                path = _plain(_decoded(parts.path))
                 # The query, which may be a signature, goes with every request of the pool.
                 root = urlunsplit((parts.scheme, parts.netloc, "", parts.query, ""))
                 return RemoteFile(self._kept(root, lambda: self._http(root)), path)
@@ -199,7 +206,7 @@ class RangeFiles:
                 bucket, _, key = href.removeprefix("s3://").partition("/")
                 path = _plain(key)
                 return RemoteFile(self._kept(f"s3:{bucket}", lambda: self._s3(bucket)), path)
-        raise _unreadable(href, parts)
+        raise unreadable(href, parts.scheme)
 
     def _kept(self, root: str, make: Callable[[], HTTPStore | S3Store]) -> HTTPStore | S3Store:
         with self._lock:
@@ -212,7 +219,10 @@ class RangeFiles:
         return store
 
     def _http(self, root: str) -> HTTPStore:
-        return HTTPStore.from_url(root, client_options=self._client, retry_config=_no_retries())
+        try:
+            return HTTPStore.from_url(root, client_options=self._client, retry_config=_no_retries())
+        except ValueError:  # such as a port beyond 65,535; its text is the address
+            raise RangeError(SourceFault.NOT_FOUND) from None
 
     def _s3(self, bucket: str) -> S3Store:
         config: S3Config = {"virtual_hosted_style_request": False}
@@ -231,16 +241,28 @@ class RangeFiles:
         import boto3
         from obstore.auth.boto3 import Boto3CredentialProvider
 
-        session = self._session or boto3.Session()
-        if session.get_credentials() is None:
-            raise RangeError(SourceFault.FORBIDDEN)
+        try:
+            session = self._session or boto3.Session()
+            if session.get_credentials() is None:
+                raise RangeError(SourceFault.FORBIDDEN)
+            credentials = Boto3CredentialProvider(session, ttl=_CREDENTIALS_KEPT)
+        except BotoCoreError:  # a profile that is not there, a login that is over
+            raise RangeError(SourceFault.FORBIDDEN) from None
         return S3Store(
             bucket,
             config=config,
             client_options=self._client,
             retry_config=_no_retries(),
-            credential_provider=Boto3CredentialProvider(session, ttl=_CREDENTIALS_KEPT),
+            credential_provider=credentials,
         )
+
+
+def _decoded(path: str) -> str:
+    """The path as text, which obstore encodes again."""
+    if not _MEANT_ENCODED.search(path):
+        with suppress(UnicodeDecodeError):
+            return unquote(path, errors="strict")
+    raise NotByRangesError("its address has an unusual path")
 
 
 def _plain(path: str) -> str:
@@ -253,11 +275,3 @@ def _plain(path: str) -> str:
 
 def _no_retries() -> "RetryConfig":
     return {"max_retries": 0, "retry_timeout": timedelta(0)}
-
-
-def _unreadable(href: str, parts: SplitResult) -> Exception:
-    return source_error(
-        href,
-        SourceFault.NOT_FOUND,
-        f"addresses with {parts.scheme}:// cannot be read: use http, https, s3, file or a path",
-    )

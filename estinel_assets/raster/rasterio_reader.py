@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 import numpy as np
 import rasterio
 from affine import Affine
+from botocore.exceptions import BotoCoreError
 from rasterio._err import CPLE_BaseError  # no public module names it
 from rasterio.crs import CRS
 from rasterio.enums import MaskFlags, Resampling
@@ -32,6 +33,7 @@ from estinel_assets.raster.failures import (
     fault_of_source,
     redact_logs,
     source_error,
+    unreadable,
     unrelated,
 )
 from estinel_assets.raster.grids import Grid
@@ -157,14 +159,8 @@ class RasterioReader:
     ) -> Pixels | RetryableError | PermanentError:
         """One try; see `Tries.run` for why it returns its error."""
         began = self._tries.clock()
-        session = (
-            AWSSession(self._aws_session)
-            if self._aws_session is not None and path.startswith("s3://")
-            else None
-        )
-        settings = rasterio.Env(session=session, **self._options)
         try:
-            with settings:
+            with rasterio.Env(session=self._session(path), **self._options):
                 if "AWS_REGION" in self._options:  # goes before the session's
                     rasterio.env.setenv(AWS_REGION=self._options["AWS_REGION"])
                 return _read_onto(path, source, grid)
@@ -174,6 +170,8 @@ class RasterioReader:
             return unrelated(source.href, error)
         except (RasterioError, CPLE_BaseError) as error:
             fault = fault_of_exception(error)
+        except BotoCoreError:  # of credentials: a profile that is not there, a login that is over
+            fault = SourceFault.FORBIDDEN
         except UnicodeDecodeError:  # rasterio takes texts within a file for UTF-8
             fault = SourceFault.CORRUPT
         if fault is None and "://" in path and self._tries.clock() - began >= self._timeout_s:
@@ -183,44 +181,60 @@ class RasterioReader:
             fault = fault_of_source(path, self._timeout_s) or SourceFault.CORRUPT
         return source_error(source.href, fault)
 
+    def _session(self, path: str) -> AWSSession | None:
+        if self._aws_session is None or not path.startswith("s3://"):
+            return None
+        return AWSSession(self._aws_session)
+
 
 def _openable(href: str) -> str:
     """What rasterio shall open: the address, or a plain path for local files."""
-    parts = urlsplit(href)
-    if "://" not in href:
+    try:
+        href.encode()
+        parts = urlsplit(href) if "://" in href else None
+        possible = parts is None or parts.port != 0  # which checks it, too
+    except ValueError:
+        possible = False
+    if not possible:
+        raise source_error(href, SourceFault.NOT_FOUND)
+    if parts is not None and parts.scheme in {"http", "https", "s3"}:
         return href
-    if parts.scheme == "file":
-        return unquote(parts.path)
-    if parts.scheme in {"http", "https", "s3"}:
-        return href
-    raise source_error(
-        href,
-        SourceFault.NOT_FOUND,
-        f"addresses with {parts.scheme}:// cannot be read: use http, https, s3, file or a path",
-    )
+    if parts is not None and parts.scheme != "file":
+        raise unreadable(href, parts.scheme)
+    path = href if parts is None else unquote(parts.path)
+    if "\0" in path:
+        raise source_error(href, SourceFault.NOT_FOUND)
+    return path
 
 
 def _read_onto(path: str, source: RasterSource, grid: Grid) -> Pixels:
     with _open(path, source) as full:
         ratio = source_pixels_per_grid_pixel(full.transform, full.crs.to_wkt(), grid)
-        factors = _overview_factors(path, full.shape[1]) if ratio > _LEAST_RATIO else []
+        width = full.shape[1]
+        factors = _least_factors(path, width) if ratio > _LEAST_RATIO else []
         level = overview_level(factors, ratio)
         if level is None:
             return _place(full, grid)
-    with _open(path, source, overview_level=level) as overview:
-        return _place(overview, grid)
+    # Its width tells how coarse it is; nearly always the first one is right.
+    for finer in range(level, -1, -1):
+        with _open(path, source, overview_level=finer) as overview:
+            if overview_level([width / overview.shape[1]], ratio) is not None:
+                return _place(overview, grid)
+    with _open(path, source) as full:
+        return _place(full, grid)
 
 
-def _overview_factors(path: str, width: int) -> list[float]:
-    """The decimation of each overview, ascending; empty if the file has none.
+def _least_factors(path: str, width: int) -> list[float]:
+    """The least decimation that each overview may have, ascending; empty if the file has none.
 
     The first overview is opened to learn of them all. Asking the full file would be shorter, but
-    rasterio holds the interpreter's lock while that request runs, and GDAL hides its failure.
+    rasterio holds the interpreter's lock while that request runs, and GDAL hides its failure. What
+    GDAL says of the others is rounded to whole numbers: after 2 and 3 follows 1, or 2.
     """
     try:
         with rasterio.open(path, overview_level=0) as first:
             factor = width / first.width
-            return [factor, *(factor * further for further in first.overviews(1))]
+            return [factor, *(factor * (further - 0.5) for further in first.overviews(1))]
     except RasterioIOError as error:
         if _NO_OVERVIEW not in str(error):
             raise

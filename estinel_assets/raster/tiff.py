@@ -24,7 +24,7 @@ MOST_IMAGES: Final = 64
 """Images of a file that are looked at."""
 MOST_TAGS: Final = 1024
 MOST_BLOCKS: Final = 4_000_000
-"""Blocks of one image: 2^21 pixels along an edge, in blocks of 1,024."""
+"""Blocks of all images together: 1.7 million pixels along an edge, in blocks of 1,024."""
 LARGEST_BLOCK: Final = 64 * 1024 * 1024
 """Bytes of one decoded block."""
 LARGEST_SIZE: Final = 2**31 - 1
@@ -169,7 +169,11 @@ def read_tiff(read: ReadRange) -> Tiff:
             reduced.append(directory)
     if full is None:
         raise MalformedTiffError("it has no image")
-    images = [_image(one, full) for one in (full, *reduced)]
+    images: list[TiffImage] = []
+    room = MOST_BLOCKS
+    for one in (full, *reduced):
+        images.append(_image(one, full, room))
+        room -= images[-1].offsets.size
     for image in images[1:]:
         if image.width > images[0].width or image.height > images[0].height:
             raise MalformedTiffError("a reduced copy is larger than the full image")
@@ -298,7 +302,7 @@ def _numpy_code(code: str, size: int) -> str:
     return f"{'i' if code.islower() else 'u'}{size}"
 
 
-def _image(directory: _Directory, full: _Directory) -> TiffImage:
+def _image(directory: _Directory, full: _Directory, most_blocks: int) -> TiffImage:
     width, height = directory.number(Tag.WIDTH), directory.number(Tag.HEIGHT)
     if not (0 < width <= LARGEST_SIZE and 0 < height <= LARGEST_SIZE):
         raise MalformedTiffError(f"it is {width} by {height} pixels large")
@@ -317,8 +321,9 @@ def _image(directory: _Directory, full: _Directory) -> TiffImage:
         )
     shape = (-(-height // block_height), -(-width // block_width))
     blocks = shape[0] * shape[1]
-    if blocks > MOST_BLOCKS:
-        raise MalformedTiffError(f"it has {blocks} blocks")
+    if blocks > most_blocks:
+        raise MalformedTiffError(f"it has over {MOST_BLOCKS} blocks")
+    compression = _compression(directory)
     return TiffImage(
         width=width,
         height=height,
@@ -327,8 +332,8 @@ def _image(directory: _Directory, full: _Directory) -> TiffImage:
         offsets=_per_block(directory, Tag.TILE_OFFSETS, shape),
         byte_counts=_per_block(directory, Tag.TILE_BYTE_COUNTS, shape),
         dtype=dtype,
-        compression=_member(Compression, directory.number(Tag.COMPRESSION, 1), "compression"),
-        predictor=_predictor(directory, dtype),
+        compression=compression,
+        predictor=_predictor(directory, dtype, compression),
         nodata=_nodata(directory if Tag.GDAL_NODATA in directory else full),
     )
 
@@ -350,14 +355,19 @@ def _per_block(directory: _Directory, tag: Tag, shape: tuple[int, int]) -> NDArr
     return values.astype(np.uint64).reshape(shape)
 
 
-def _member(kind: type[Compression], number: int, what: str) -> Compression:
+def _compression(directory: _Directory) -> Compression:
+    number = directory.number(Tag.COMPRESSION, 1)
     try:
-        return kind(number)
+        return Compression(number)
     except ValueError:
-        raise UnsupportedTiffError(f"its {what} is number {number}") from None
+        raise UnsupportedTiffError(f"its compression is number {number}") from None
 
 
-def _predictor(directory: _Directory, dtype: np.dtype[np.generic]) -> Predictor:
+def _predictor(
+    directory: _Directory, dtype: np.dtype[np.generic], compression: Compression
+) -> Predictor:
+    if compression is Compression.NONE:
+        return Predictor.NONE  # to predict is a part of compressing: the tag means nothing here
     number = directory.number(Tag.PREDICTOR, 1)
     try:
         predictor = Predictor(number)

@@ -88,10 +88,18 @@ def harmonise(dn: NDArray[np.uint16], decision: OffsetDecision) -> NDArray[np.ui
         The same shape. Nodata stays 0; a valid pixel never falls below 1, so that it does not
         become nodata, nor wraps around. The same array where there is nothing to add.
     """
-    if decision.offset_dn == 0:
+    added, most = decision.offset_dn, int(np.iinfo(np.uint16).max)
+    if added == 0:
         return dn
-    shifted = np.clip(dn.astype(np.int32) + decision.offset_dn, 1, np.iinfo(np.uint16).max)
-    return np.where(dn == 0, 0, shifted).astype(np.uint16)
+    # Within 16 bits: limited first, so that nothing wraps around.
+    if added < 0:
+        by = min(-added, most - 1)
+        shifted = np.maximum(dn, np.uint16(by + 1)) - np.uint16(by)
+    else:
+        by = min(added, most)
+        shifted = np.minimum(dn, np.uint16(most - by)) + np.uint16(by)
+    np.copyto(shifted, np.uint16(0), where=dn == 0)
+    return shifted
 
 
 def _from_flag(item: Mapping[str, Any]) -> OffsetDecision:

@@ -181,6 +181,26 @@ def test_coarse_grids_read_the_overview_that_is_not_coarser(tmp_path, kind, reso
 
 
 @every_reader
+@pytest.mark.parametrize(
+    ("resolution", "level"), [(19.0, None), (20.0, 0), (30.0, 1), (33.0, 1), (60.0, 1), (70.0, 2)]
+)
+def test_overviews_need_not_halve(tmp_path, kind, resolution, level):
+    pixels = np.random.default_rng(5).integers(1, 60_000, (840, 840), dtype=np.uint16)
+    bounds = (600_000.0, 5_000_000.0, 608_400.0, 5_008_400.0)
+    transform = affine_of_bounds(bounds, pixels.shape)
+    path = write_geotiff(
+        tmp_path / "a.tif", pixels, crs=CRS, transform=transform, overviews=(2, 3, 7)
+    )
+    if level is not None:
+        with rasterio.open(path, overview_level=level) as overview:
+            pixels = overview.read(1)
+    grid = Grid(CRS, 602_000.0, 5_007_000.0, resolution, 50, 40)
+    result = reader(kind).read(RasterSource(str(path)), grid)
+    transform = affine_of_bounds(bounds, pixels.shape)
+    np.testing.assert_array_equal(result, reprojected(pixels, CRS, transform, grid))
+
+
+@every_reader
 def test_a_file_without_overviews_is_thinned_for_a_coarse_grid(files, kind):
     path, pixels, transform = files[10.0]
     grid = Grid(CRS, LEFT, TOP, 100.0, 20, 17)
@@ -298,6 +318,8 @@ def test_what_is_no_raster_is_corrupt(tmp_path, kind):
         (None, (0.0, 0.0, 40.0, 30.0), "its CRS is not known (given: none)"),
         ("EPSG:999999", (0.0, 0.0, 40.0, 30.0), "its CRS is not known (given: 'EPSG:999999')"),
         (CRS, (0.0, 0.0, 0.0, 30.0), "its extent (0.0, 0.0, 0.0, 30.0) is empty"),
+        (CRS, (0.0, float("nan"), 40.0, 30.0), "its extent (0.0, nan, 40.0, 30.0) is empty"),
+        (CRS, (0.0, 0.0, float("inf"), 30.0), "its extent (0.0, 0.0, inf, 30.0) is empty"),
     ],
 )
 def test_a_file_that_lies_nowhere_is_corrupt(tmp_path, kind, crs, bounds, words):
@@ -322,6 +344,24 @@ def test_other_schemes_are_refused_without_a_try(kind):
     error = _failure(kind, RasterSource("ftp://host/a.tif?sig=SECRET"))
     assert type(error) is PermanentError
     assert str(error).startswith("ftp://host/a.tif: addresses with ftp:// cannot be read")
+
+
+@every_reader
+@pytest.mark.parametrize(
+    "href",
+    [
+        "http://[host/a.tif?sig=SECRET",
+        "http://host:99999/a.tif?sig=SECRET",
+        "http://host:port/a.tif?sig=SECRET",
+        "/folder/a\0.tif",
+        "file:///folder/a%00.tif",
+        "/folder/\ud800.tif",
+    ],
+)
+def test_nothing_is_at_an_address_that_is_none(kind, href):
+    error = _failure(kind, RasterSource(href))
+    assert error.reason == SourceFault.NOT_FOUND
+    assert "SECRET" not in str(error)
 
 
 def test_a_source_never_shows_its_signature():

@@ -20,6 +20,8 @@ from tests.support.readers import every_reader, reader
 from tests.support.tiff_bytes import (
     LONG,
     LONG8,
+    NO_COMPRESSION,
+    PREDICTOR,
     SHORT,
     TILE_BYTE_COUNTS,
     TILE_OFFSETS,
@@ -132,6 +134,16 @@ def test_predictors(tmp_path, kind, dtype, compress, order):
         path = tmp_path / f"{predictor}.tif"
         options = {"compress": compress, "predictor": predictor, "ENDIANNESS": order}
         check(kind, written(path, noise(dtype), **options))
+
+
+@every_reader
+def test_a_predictor_without_compression_means_nothing(tmp_path, kind):
+    pixels = np.random.default_rng(1).integers(1, 60_000, SHAPE, dtype=np.uint16)
+    said = {**placed(TRANSFORM, 32755), PREDICTOR: (SHORT, [2])}
+    path = tmp_path / "a.tif"
+    path.write_bytes(tiff([Image(pixels, compression=NO_COMPRESSION, tags=said)]))
+    result = reader(kind).read(RasterSource(str(path)), GRIDS["whole"])
+    np.testing.assert_array_equal(result, pixels)
 
 
 @every_reader

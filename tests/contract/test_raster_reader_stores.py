@@ -118,6 +118,16 @@ def test_a_bucket_that_refuses_is_told_at_once(s3, content, kind):
     assert str(caught.value).startswith("s3://scenes/a.tif: access was refused")
 
 
+@every_reader
+def test_credentials_that_cannot_be_had_are_told(kind, monkeypatch):
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    opened = reader(kind, sleep=never, s3_endpoint_url="http://127.0.0.1:1")
+    with pytest.raises(RetryableError) as caught:
+        opened.read(RasterSource("s3://scenes/a.tif"), GRID)
+    assert caught.value.reason == SourceFault.FORBIDDEN
+    assert caught.value.__context__ is None
+
+
 # Signed addresses
 
 

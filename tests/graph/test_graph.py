@@ -6,6 +6,7 @@ import re
 import dagster as dg
 import pytest
 
+from estinel_assets.ard.reasons import ArdReason
 from estinel_assets.build import build_definitions
 from estinel_assets.compatibility.reasons import CompatibilityReason
 from estinel_assets.imagery.reasons import ImageryReason
@@ -92,6 +93,24 @@ def test_the_graph_is_the_one_in_the_readme(graph):
         ("pid_messages", "pid_registrations"),
         ("pid_registrations", "pid_statistics"),
         ("pid_registrations", "pids_by_reason"),
+        ("tile_request_inbox", "tile_requests"),
+        ("tile_requests", "dem_ard"),
+        ("tile_requests", "sentinel1_ard"),
+        ("tile_requests", "sentinel2_ard"),
+        ("cop_dem_glo_30", "dem_ard"),
+        ("sentinel_1_rtc", "sentinel1_ard"),
+        ("sentinel_2_c1_l2a", "sentinel2_ard"),
+        ("sentinel_2_l2a", "sentinel2_ard"),
+        ("dem_ard", "ard_tiles"),
+        ("sentinel1_ard", "ard_tiles"),
+        ("sentinel2_ard", "ard_tiles"),
+        ("dem_ard", "tree_cover"),
+        ("sentinel1_ard", "tree_cover"),
+        ("sentinel2_ard", "tree_cover"),
+        ("dem_ard", "ard_run_report"),
+        ("sentinel1_ard", "ard_run_report"),
+        ("sentinel2_ard", "ard_run_report"),
+        ("sentinel2_ard", "ard_by_reason"),
     }
 
 
@@ -113,6 +132,12 @@ def test_jobs_and_sensors(repository):
         "build_pid_statistics",
         "pid_checks",
         "reprocess_pids",
+        "refresh_tile_requests",
+        "make_tiles",
+        "build_ard_tiles",
+        "build_ard_run_report",
+        "ard_checks",
+        "reprocess_ard",
     }
     assert {sensor.name for sensor in repository.sensor_defs} >= {
         "sites_sensor",
@@ -122,6 +147,7 @@ def test_jobs_and_sensors(repository):
         "retry_collections_sensor",
         "inbox_sensor",
         "pid_messages_sensor",
+        "tile_requests_sensor",
     }
     assert {schedule.name for schedule in repository.schedule_defs} >= {
         "daily_update",
@@ -133,6 +159,10 @@ def test_jobs_and_sensors(repository):
         "daily_publishing_checks",
         "daily_pid_statistics",
         "hourly_pid_checks",
+        "daily_tile_requests",
+        "daily_ard_tiles",
+        "daily_ard_run_report",
+        "daily_ard_checks",
     }
 
 
@@ -164,6 +194,10 @@ def test_where_the_unit_is_the_partition_many_share_a_run(repository):
     for asset, partitions in (
         ("compatibility_results", "collections"),
         ("publications", "publications"),
+        ("dem_ard", "tile_years"),
+        ("sentinel1_ard", "tile_years"),
+        ("sentinel2_ard", "tile_years"),
+        ("tree_cover", "tile_years"),
     ):
         node = repository.asset_graph.get(dg.AssetKey(asset))
         assert node.backfill_policy.max_partitions_per_run is None
@@ -176,6 +210,7 @@ def test_a_by_reason_asset_has_a_partition_for_each_reason(repository):
         ("compatibility_by_reason", CompatibilityReason),
         ("publishing_by_reason", PublishingReason),
         ("pids_by_reason", PidReason),
+        ("ard_by_reason", ArdReason),
     ):
         keys = repository.asset_graph.get(dg.AssetKey(name)).partitions_def.get_partition_keys()
         assert keys == [
@@ -191,6 +226,9 @@ def test_tables_run_on_their_own(repository):
         ("build_publication_failures", "publication_failures"),
         ("build_pid_statistics", "pid_statistics"),
         ("build_web_catalog", "web_catalog"),
+        ("refresh_tile_requests", "tile_requests"),
+        ("build_ard_tiles", "ard_tiles"),
+        ("build_ard_run_report", "ard_run_report"),
     ):
         selected = repository.get_job(job).asset_layer.selected_asset_keys
         assert selected == {dg.AssetKey(asset)}

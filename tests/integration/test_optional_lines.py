@@ -5,7 +5,6 @@ import subprocess
 import sys
 import tomllib
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -33,20 +32,24 @@ KINDS = ("assets", "jobs", "sensors", "schedules")
 CASES: dict[str, tuple[str, ...]] = {
     "everything": (),
     "without publishing": ("publishing",),
-    "only compatibility": ("imagery", "pids", "publishing"),
-    "only imagery": ("compatibility", "pids", "publishing"),
-    "only pids": ("compatibility", "imagery", "publishing"),
-    "only publishing": ("compatibility", "imagery", "pids"),
+    "only ard": ("compatibility", "pids", "publishing"),  # it brings imagery's packages with it
+    "only compatibility": ("ard", "imagery", "pids", "publishing"),
+    "only imagery": ("ard", "compatibility", "pids", "publishing"),
+    "only pids": ("ard", "compatibility", "imagery", "publishing"),
+    "only publishing": ("ard", "compatibility", "imagery", "pids"),
     "nothing": tuple(LINES),
 }
 """Which extras are not installed."""
 
 
 def modules_of(extra: str) -> set[str]:
-    """What an extra installs, as it is imported."""
+    """What an extra installs, those that it names itself included, as it is imported."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    names = [Requirement(one).name for one in project["optional-dependencies"][extra]]
-    return {MODULES.get(name, name.replace("-", "_")) for name in names}
+    wanted = [Requirement(one) for one in project["optional-dependencies"][extra]]
+    others = {name for one in wanted if one.name == project["name"] for name in one.extras}
+    own = {one.name for one in wanted if one.name != project["name"]}
+    modules = {MODULES.get(name, name.replace("-", "_")) for name in own}
+    return modules.union(*map(modules_of, others))
 
 
 @pytest.fixture(scope="module")
@@ -65,32 +68,30 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 def build_each(nowhere: Path) -> dict[str, Any]:
     """Build the definitions of each case in a process of its own, in an empty folder."""
 
-    def build(extras: Sequence[str]) -> Any:
+    def absent(extras: Sequence[str]) -> list[str]:
         here = set().union(*(modules_of(one) for one in LINES if one not in extras))
-        absent = sorted(set().union(*map(modules_of, extras)) - here - DAGSTERS)
-        script = str(ROOT / "tests/support/absent_packages.py")
-        done = subprocess.run(
-            [sys.executable, "-P", script, *absent],
-            cwd=nowhere,
-            env=process_environment({"PYTHONPATH": str(ROOT), "HOME": str(nowhere)}),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=150,
-        )
-        assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout)
+        return sorted(set().union(*map(modules_of, extras)) - here - DAGSTERS)
 
-    with ThreadPoolExecutor(2) as pool:
-        found = dict(zip(CASES, pool.map(build, CASES.values()), strict=True))
+    done = subprocess.run(
+        [sys.executable, "-P", str(ROOT / "tests/support/absent_packages.py")],
+        input=json.dumps({name: absent(extras) for name, extras in CASES.items()}),
+        cwd=nowhere,
+        env=process_environment({"PYTHONPATH": str(ROOT), "HOME": str(nowhere)}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=170,
+    )
+    assert done.returncode == 0, done.stderr
     assert not list(nowhere.iterdir()), "building wrote files"
+    found: dict[str, Any] = json.loads(done.stdout)
     return found
 
 
 def test_with_everything_all_are_there_and_no_reader_is_imported(built: dict[str, Any]) -> None:
     found = built["everything"]
 
-    assert found["groups"] == ["compatibility", "imagery", "pids", "publishing"]
+    assert found["groups"] == ["ard", "compatibility", "imagery", "pids", "publishing"]
     assert HEAVY.isdisjoint(found["imported"])
     assert {"httpx", "pebble", "multiformats"} <= set(found["imported"])
 
@@ -98,12 +99,22 @@ def test_with_everything_all_are_there_and_no_reader_is_imported(built: dict[str
 def test_without_its_own_packages_publishing_alone_is_left_out(built: dict[str, Any]) -> None:
     found = built["without publishing"]
 
-    assert found["groups"] == ["compatibility", "imagery", "pids"]
+    assert found["groups"] == ["ard", "compatibility", "imagery", "pids"]
     assert "jsonschema_rs" not in found["imported"]
     for kind in KINDS:
         gone = set(built["everything"][kind]) - set(found[kind])
         assert gone == set(built["only publishing"][kind]) - set(found[kind])
         assert gone
+
+
+def test_ard_stands_with_the_packages_of_imagery(built: dict[str, Any]) -> None:
+    found = built["only ard"]
+
+    assert found["groups"] == ["ard", "imagery"]
+    assert {"make_tiles", "reprocess_ard", "ard_checks"} <= set(found["jobs"])
+    assert "tile_requests_sensor" in found["sensors"]
+    assert "check_collections" not in found["jobs"]
+    assert {"matplotlib", "onnxruntime", *HEAVY}.isdisjoint(found["imported"])
 
 
 def test_imagery_stands_alone(built: dict[str, Any]) -> None:

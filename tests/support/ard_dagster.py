@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +48,6 @@ from tests.support.tile_tables import BAMENDA
 QUIET = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
 COLLECTIONS = ("cop-dem-glo-30", "sentinel-1-rtc", "sentinel-2-c1-l2a")
 ASSETS = {"dem": "dem_ard", "s1": "sentinel1_ard", "s2": "sentinel2_ard"}
-TILES = ("11X7Y", "12X7Y", "13X7Y", "11X8Y", "12X8Y", "13X8Y", "11X9Y", "12X9Y", "13X9Y")
-"""Those of the table, by row: three by three around Bamenda."""
 INBOX = "ard/inbox"
 HEADER = "Year,Y_tile,X_tile\n"
 
@@ -136,7 +135,8 @@ class ArdDagsterWorld:
     # --- Dagster -----------------------------------------------------------------------------
 
     def definitions(self) -> dg.Definitions:
-        return build_definitions(config_file=str(self.config))
+        """The same each time: settings are read when a run starts."""
+        return _definitions(str(self.config))
 
     def run(self, job: str, *, config: Mapping[str, Any] | None = None) -> JobRun:
         return run_job(self.definitions(), self.instance, job, config=config)
@@ -192,11 +192,16 @@ class ArdDagsterWorld:
         return {name: entry.value for name, entry in said.items()}
 
 
+@cache
+def _definitions(config: str) -> dg.Definitions:
+    return build_definitions(config_file=config)
+
+
 @contextmanager
 def ard_dagster_world(
     folder: Path, *, settings: Mapping[str, Mapping[str, object]] | None = None
 ) -> Iterator[ArdDagsterWorld]:
-    """Make a world of nine tiles, of which nothing is made yet.
+    """Make a world of 25 tiles, `11X7Y` to `15X11Y` around Bamenda, of which nothing is made yet.
 
     Args:
         folder: a new one.
@@ -226,5 +231,5 @@ def ard_dagster_world(
             outcomes={"backoff_s": 3600},
         )
         world.configure(**(settings or {}))
-        write_table(world.store, "grid/tiles.parquet", made_tile_table([BAMENDA]))
+        write_table(world.store, "grid/tiles.parquet", made_tile_table([BAMENDA], rings=2))
         yield world

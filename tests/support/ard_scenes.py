@@ -3,7 +3,7 @@
 Files are a few kilobytes: what an item says of their extent decides how large a pixel is.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -137,11 +137,13 @@ class _Maker:
         )
         return name
 
-    def s1(self, day: date, *, orbit: str = "descending") -> str:
+    def s1(self, day: date, *, bands: Sequence[str] = ("VV", "VH"), power: float = 0.9) -> str:
         name = f"S1A_{day:%Y%m%d}_rtc"
         assets = {}
-        for band in ("VV", "VH"):
-            pixels = self.random.uniform(0.01, 0.9, (SCENE_SIZE, SCENE_SIZE)).astype(np.float32)
+        for band in bands:
+            pixels = self.random.uniform(power / 100, power, (SCENE_SIZE, SCENE_SIZE)).astype(
+                np.float32
+            )
             pixels[:, ::7] = 0.0
             assets[band.lower()] = self.file(f"{name}/{band}.tif", pixels, CRS, S1_TRANSFORM)
         self.items.append(
@@ -151,7 +153,7 @@ class _Maker:
                 bbox=BBOX,
                 datetime=f"{day}T05:00:00Z",
                 assets=assets,
-                **{"sat:orbit_state": orbit, "sat:relative_orbit": 15},
+                **{"sat:orbit_state": "descending", "sat:relative_orbit": 15},
             )
         )
         return name
@@ -185,12 +187,15 @@ def _fill(world: _Maker) -> None:
     world.s2(date(YEAR, 4, 20), cloud=80.0)
     # All that 2022 has is cloudy.
     world.s2(date(YEAR - 1, 6, 1), scl=CLOUDY)
-    # 2021 has one day, of which a band is blank.
+    # 2021 has one day of each, of which a band, or all, is blank.
     world.s2(date(YEAR - 2, 6, 1), blank="B05")
+    world.s1(date(YEAR - 2, 2, 1), power=0.0)
     for month, day in ((2, 1), (2, 13), (5, 1), (8, 1), (11, 1)):
         world.s1(date(YEAR, month, day))
     for month in (2, 5, 8):
         world.s1(date(YEAR - 1, month, 1))
+    # What was not sent and received as all the others is not used.
+    world.s1(date(YEAR - 1, 11, 1), bands=("VV",))
     world.dem(5, 9)
 
 

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 _FLOAT, _INT64 = 1, 7
 _OPSET = 13
-_END = 2**31 - 1
-"""Of an axis, whatever its size."""
 
 Size = int | None
 """Of an axis; None leaves it open."""
@@ -23,6 +21,7 @@ def mean_model(
     output_px: int,
     *,
     added: NDArray[np.float32] | None = None,
+    to_margin: bool = False,
     layout: str = "NTHWC",
     metadata: Mapping[str, str] | None = None,
     input_shape: Sequence[Size] | None = None,
@@ -35,6 +34,7 @@ def mean_model(
         input_px: side of its input.
         output_px: side of its output.
         added: (output_px, output_px) that is added to every output.
+        to_margin: whether the middle is what is within the margin, instead of `output_px`.
         layout: `NTHWC` or `NTCHW`.
         metadata: of the file.
         input_shape: what it says of its input, instead of the truth.
@@ -54,7 +54,7 @@ def mean_model(
     shift = np.zeros((output_px, output_px)) if added is None else added
     constants = {
         "starts": np.array([margin, margin], dtype=np.int64),
-        "ends": np.array([-margin or _END] * 2, dtype=np.int64),
+        "ends": np.array([-margin if to_margin else margin + output_px] * 2, dtype=np.int64),
         "axes": np.array([2, 3], dtype=np.int64),
         "weights": np.array(weights, dtype=np.float32)[:, np.newaxis],
         "added": shift.astype(np.float32)[np.newaxis, :, :, np.newaxis],

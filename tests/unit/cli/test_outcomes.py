@@ -160,7 +160,7 @@ def test_an_unknown_product_lists_the_known_ones() -> None:
     result = estinel("outcomes", "count", "--product", "images", ESTINEL_STORE_URL="memory://")
     assert result.code == 3
     assert "'images'" in result.stderr
-    assert "choose one of: compatibility, imagery" in result.stderr
+    assert "choose one of: ard, compatibility, imagery" in result.stderr
 
 
 def test_a_broken_record_is_an_error(folder: Path) -> None:

@@ -171,7 +171,7 @@ class Renewing:
         return f"{href}?old"
 
     def refresh(self, href, refused):
-        self.asked.append("refresh")
+        self.asked.append(f"refresh {refused.removeprefix(href)}")
         return f"{href}?new"
 
 
@@ -184,7 +184,7 @@ def test_an_expired_signature_is_renewed_once():
     scl = read_classification([scene("a")], GRID, SceneReader(rasters, signer))
 
     assert scl.all()
-    assert signer.asked == ["sign", "refresh"]
+    assert signer.asked == ["sign", "refresh ?old"]
 
 
 def test_what_the_source_does_comes_through():

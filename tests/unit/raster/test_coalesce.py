@@ -29,7 +29,25 @@ def test_a_gap_that_is_small_but_not_beside_what_is_wanted_is_left_out():
     assert len(coalesce([(0, 100), (1_100, 100)])) == 2
 
 
-@given(RANGES)
+@st.composite
+def near_ranges(draw):
+    """Ranges one behind the other, most of them so near that they may be fetched together."""
+    sizes = st.tuples(st.integers(0, 20_000), st.integers(1, 150_000))
+    ranges, at = [], 0
+    for gap, length in draw(st.lists(sizes, min_size=1, max_size=60)):
+        ranges.append((at + gap, length))
+        at += gap + length
+    return ranges
+
+
+def test_many_small_gaps_are_not_worth_more_than_one():
+    # Each gap is a twentieth of what was wanted before; all of them are three times as much.
+    runs = coalesce([(number * 116_000, 100_000) for number in range(100)])
+
+    assert sum(run.length for run in runs) <= 1.05 * 100 * 100_000
+
+
+@given(RANGES | near_ranges())
 def test_every_range_is_in_a_run_and_little_else_is(ranges):
     runs = coalesce(ranges)
 

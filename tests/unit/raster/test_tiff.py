@@ -1,6 +1,7 @@
 """The structure of TIFFs: as rasterio sees it, and never more than a file may sensibly have."""
 
 import io
+import re
 import struct
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,7 @@ from estinel_assets.raster.tiff import (
     UnsupportedTiffError,
     read_tiff,
 )
+from tests.support import tiff_bytes as tb
 
 TRANSFORM = Affine(10.0, 0.0, 499980.0, 0.0, -10.0, 5300040.0)
 
@@ -251,6 +253,29 @@ def test_a_tag_that_claims_to_be_endless_is_not_read() -> None:
     spoilt = _with_tag(made(), 324, lambda kind, _, value: (kind, 2**31, value))
     with pytest.raises(MalformedTiffError, match="has 2147483648 values"):
         parsed(spoilt)
+
+
+def test_copies_share_the_number_of_blocks_that_a_file_may_have() -> None:
+    # Fifty copies whose places are the same bytes: what is read of them would be 50 times as much.
+    side = 1_400
+    own = {
+        tb.WIDTH: (tb.LONG, [side * 16]),
+        tb.HEIGHT: (tb.LONG, [side * 16]),
+        tb.TILE_WIDTH: (tb.SHORT, [16]),
+        tb.TILE_HEIGHT: (tb.SHORT, [16]),
+    }
+    images = [tb.Image(np.ones((1, 1), np.uint8), kind=min(n, 1), tags=own) for n in range(50)]
+    content = tb.tiff(images)
+    places = len(content)
+    for tag in (tb.TILE_OFFSETS, tb.TILE_BYTE_COUNTS):
+        claimed = struct.pack("<HHII", tag, tb.LONG, side * side, places)
+        content = re.sub(
+            struct.pack("<HHI", tag, tb.LONG, 1) + b".{4}", claimed, content, flags=re.S
+        )
+    content += bytes(4 * side * side)
+
+    with pytest.raises(MalformedTiffError, match="it has over 4000000 blocks"):
+        parsed(content)
 
 
 SOUND = made(size=(260, 260), nodata=0)
