@@ -330,7 +330,7 @@ def reprocess(
 
 ard_by_reason = by_reason_asset(
     ARD,
-    upstream=sentinel2_ard.key.to_user_string(),
+    upstream=[asset.key.to_user_string() for asset in SOURCE_ASSETS.values()],
     owners=OWNERS,
     code_version=CODE_VERSION,
     resource_keys=RESOURCES,

@@ -76,7 +76,7 @@ def oldest_keys(entries: Iterable[Entry], most: int) -> list[Key]:
 def by_reason_asset(
     spec: ProductOutcomes,
     *,
-    upstream: str,
+    upstream: str | Sequence[str],
     owners: Sequence[str],
     code_version: str,
     resource_keys: set[str],
@@ -86,12 +86,14 @@ def by_reason_asset(
 
     Args:
         spec: the product line.
-        upstream: the asset whose partitions are made again.
+        upstream: the asset whose partitions are made again, or several.
         owners: as for every asset.
         code_version: of the product line.
         resource_keys: what `reprocess` needs; `settings` and `store` are there anyway.
         reprocess: makes keys again; does not raise for what becomes of them.
     """
+
+    sources = [upstream] if isinstance(upstream, str) else upstream
 
     @dg.asset(
         name=f"{spec.product}_by_reason",
@@ -101,7 +103,9 @@ def by_reason_asset(
         code_version=code_version,
         io_manager_key="json",
         partitions_def=by_reason_partitions(spec),
-        deps=[dg.AssetDep(upstream, partition_mapping=dg.AllPartitionMapping())],
+        deps=[
+            dg.AssetDep(source, partition_mapping=dg.AllPartitionMapping()) for source in sources
+        ],
         required_resource_keys={"settings", "store", *resource_keys},
         description=(
             f"Reprocesses whatever of {spec.product} stands under a status and reason when its "

@@ -110,6 +110,8 @@ def test_the_graph_is_the_one_in_the_readme(graph):
         ("dem_ard", "ard_run_report"),
         ("sentinel1_ard", "ard_run_report"),
         ("sentinel2_ard", "ard_run_report"),
+        ("dem_ard", "ard_by_reason"),
+        ("sentinel1_ard", "ard_by_reason"),
         ("sentinel2_ard", "ard_by_reason"),
     }
 
