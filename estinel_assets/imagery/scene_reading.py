@@ -71,6 +71,7 @@ class SceneReader:
                 yield reading
             finally:
                 pool.shutdown(wait=True, cancel_futures=True)
+                reading.drop()
 
     def read(self, source: SceneInput, band: str, grid: Grid) -> Band:
         """One band of a scene on a grid.
@@ -102,6 +103,10 @@ class GridReading:
         self._pool = pool
         self._begun: dict[tuple[int, str], Future[Band]] = {}
         self._promised: dict[int, npt.NDArray[np.bool_]] = {}
+
+    def drop(self) -> None:
+        """Keep no pixels any longer."""
+        self._begun.clear()
 
     def begin(self, scenes: Iterable[SceneInput], bands: Sequence[str]) -> None:
         """Begin to read what will be asked for."""

@@ -260,7 +260,7 @@ class SiteImagery:
         """Keep what is learnt of files, where it may be needed again: new days come only once."""
         if days < DAYS_REMEMBERED:
             return nullcontext()
-        return reader.rasters.remembering(self.store, f"cache/headers/{self.site.site_id}.parquet")
+        return reader.rasters.remembering(self.store, f"cache/headers/{self.site.site_id}.bin")
 
     def _work(
         self, plan: Sequence[PlannedDay], days: Mapping[date, SolarDay]

@@ -92,7 +92,6 @@ def by_reason_asset(
         resource_keys: what `reprocess` needs; `settings` and `store` are there anyway.
         reprocess: makes keys again; does not raise for what becomes of them.
     """
-
     sources = [upstream] if isinstance(upstream, str) else upstream
 
     @dg.asset(

@@ -13,8 +13,6 @@ _MOST_BLOCKS: Final = 100_000
 """Blocks that windows may need together; more means that blocks are absurdly small."""
 _MOST_DECODED: Final = 2 * 1024 * 1024 * 1024
 """Bytes of blocks that one read may decode: eight whole bands of Sentinel-2 at 10 m."""
-_MOST_RUNS_DECODED: Final = 4
-"""Runs whose blocks are decoded at the same time, for the reckoning of memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +38,8 @@ class BlockPlan:
     runs: tuple[Run, ...]
     needs: dict[tuple[int, int], list[Need]]
     """By offset and length; a file may let several blocks share their bytes."""
-    memory_bytes: int
-    """That fetching and decoding take, about."""
+    decoding_bytes: int
+    """That decoding a block takes, at most."""
 
 
 def plan_blocks(image: TiffImage, windows: Sequence[PixelWindow], file_size: int) -> BlockPlan:
@@ -85,8 +83,7 @@ def plan_blocks(image: TiffImage, windows: Sequence[PixelWindow], file_size: int
     fetched = sum(run.length for run in runs)
     if fetched > file_size:
         raise MalformedTiffError("its blocks lie over one another")
-    decoded = 2 * block_bytes * min(len(runs), _MOST_RUNS_DECODED)
-    return BlockPlan(runs, dict(by_range), fetched + decoded)
+    return BlockPlan(runs, dict(by_range), 2 * block_bytes)
 
 
 def _touched(image: TiffImage, window: PixelWindow) -> list[Need]:

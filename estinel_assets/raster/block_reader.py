@@ -63,8 +63,8 @@ _LEAST_RATIO: Final = 1.5
 """Source pixels along a grid pixel below which no overview can be meant: they halve at least."""
 _FOREIGN_KEPT: Final = 10_000
 """Files of which it is remembered that the other reader reads them."""
-_FOREIGN_BYTES: Final = 64 * 1024 * 1024
-"""What a read by the other reader counts as, which does not tell."""
+_HALF_OF_MEMORY: Final = 256 * 1024 * 1024
+"""Bytes."""
 _LATER: Final = "try again later, and tell its provider if that does not help"
 _TIFF_BEGINS: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
@@ -98,7 +98,8 @@ class BlockReader:
         headers: HeaderCache | None = None,
         tries: Tries | None = None,
         requests_at_once: int = 32,
-        memory_bytes: int = 512 * 1024 * 1024,
+        arrays: ByteBudget | None = None,
+        blocks: ByteBudget | None = None,
     ) -> None:
         """Make a reader; nothing is opened yet.
 
@@ -108,14 +109,16 @@ class BlockReader:
             headers: the structures that are known; None = one of its own.
             tries: how often a read is tried, and its clock; None = the usual ones.
             requests_at_once: ranges of all files in flight, beside the first one of each read.
-            memory_bytes: that all reads under way may use together, results included until they
-                are handed over.
+            arrays: of the pixels of all reads under way, until they are handed over; None = 256
+                MiB. Who holds bytes of it may wait for those of `blocks`, never the other way.
+            blocks: of what is fetched and decoded for them; None = 256 MiB.
         """
         self._files = files
         self._other = other
         self._headers = headers or HeaderCache()
         self._tries = tries or Tries()
-        self._budget = ByteBudget(memory_bytes)
+        self._arrays = arrays or ByteBudget(_HALF_OF_MEMORY)
+        self._blocks = blocks or ByteBudget(_HALF_OF_MEMORY)
         self._maps = IndexMaps()
         self._pool = ThreadPoolExecutor(requests_at_once, thread_name_prefix="ranges")
         self._foreign: OrderedDict[str, None] = OrderedDict()
@@ -135,8 +138,7 @@ class BlockReader:
             except (UnsupportedTiffError, NotByRangesError) as error:
                 why = str(error)
             self._note_foreign(key, source, why)
-        with self._budget.holding(_FOREIGN_BYTES):
-            return self._other.read_grids(source, grids)
+        return self._other.read_grids(source, grids)
 
     def remembering(self, store: ObjectStore, path: str) -> AbstractContextManager[None]:
         """See `RasterReader.remembering`: the structures of files."""
@@ -216,11 +218,14 @@ class BlockReader:
         plan = plan_blocks(image, windows, opened.head.size)
         if not plan.runs:
             return
-        # Of the decoded blocks only those of runs in work are in memory; a few at a time.
-        with self._budget.holding(plan.memory_bytes + sum(target.size for target in targets)):
+
+        def do(run: Run) -> None:
+            with self._blocks.holding(run.length + plan.decoding_bytes):
+                _do_run(opened, image, plan, run, targets)
+
+        with self._arrays.holding(sum(target.size for target in targets)):
             for start in range(0, len(plan.runs), _RUNS_BEGUN):
-                runs = plan.runs[start : start + _RUNS_BEGUN]
-                self._do_runs(runs, lambda run: _do_run(opened, image, plan, run, targets))
+                self._do_runs(plan.runs[start : start + _RUNS_BEGUN], do)
 
     def _do_runs(self, runs: Sequence[Run], do: Callable[[Run], None]) -> None:
         """Do runs side by side, the first one here; after a failure those not begun are left."""

@@ -27,6 +27,7 @@ from rasterio.warp import reproject
 from rasterio.windows import Window
 
 from estinel_assets.errors import PermanentError, RetryableError, SourceFault
+from estinel_assets.raster.byte_budget import ByteBudget
 from estinel_assets.raster.failures import (
     accept_missing_georeference,
     fault_of_exception,
@@ -74,24 +75,28 @@ class _Placed:
     dataset: rasterio.DatasetReader
     crs: CRS
     transform: Affine
+    arrays: ByteBudget = field(repr=False)
 
     @property
     def shape(self) -> tuple[int, int]:
         return int(self.dataset.height), int(self.dataset.width)
 
-    @property
-    def _item_bytes(self) -> int:
-        return int(np.dtype(self.dataset.dtypes[0]).itemsize)
-
-    def read(self, window: PixelWindow) -> Pixels:
-        """The window's pixels, 0 where the file declares that it has none."""
-        block = math.prod(self.dataset.block_shapes[0])
-        if max(window.width * window.height, block) * self._item_bytes > LARGEST_WINDOW:
+    @contextmanager
+    def pixels(self, window: PixelWindow) -> Iterator[Pixels]:
+        """The window's pixels, 0 where the file declares that it has none, once there is memory."""
+        item_bytes = int(np.dtype(self.dataset.dtypes[0]).itemsize)
+        size = window.width * window.height * item_bytes
+        block = math.prod(self.dataset.block_shapes[0]) * item_bytes
+        if max(size, block) > LARGEST_WINDOW:
             words = (
                 f"one read would need {window.width} by {window.height} pixels of it: give it "
                 "overviews, or read a smaller window"
             )
             raise source_error(self.href, SourceFault.CORRUPT, words)
+        with self.arrays.holding(size + block):
+            yield self._read(window)
+
+    def _read(self, window: PixelWindow) -> Pixels:
         at = Window(window.column, window.row, window.width, window.height)
         pixels: Pixels = self.dataset.read(1, window=at)
         nodata = self.dataset.nodata
@@ -116,6 +121,7 @@ class RasterioReader:
         tries: Tries | None = None,
         aws_session: "boto3.Session | None" = None,
         gdal_options: Mapping[str, str] | None = None,
+        arrays: ByteBudget | None = None,
     ) -> None:
         """Make a reader; nothing is opened yet.
 
@@ -124,10 +130,12 @@ class RasterioReader:
             tries: how often a read is tried, and its clock; None = the usual ones.
             aws_session: gives the credentials for `s3://`; None = those boto3 finds by itself.
             gdal_options: further configuration options, such as `AWS_S3_ENDPOINT`.
+            arrays: bytes of the windows of all reads under way; None = 256 MiB.
         """
         self._timeout_s = timeout_s
         self._tries = tries or Tries()
         self._aws_session = aws_session
+        self._arrays = arrays or ByteBudget(256 * 1024 * 1024)
         # GDAL takes whole seconds or fractions; it ignores a timeout of 0.
         wait = f"{timeout_s:g}"
         self._options = {
@@ -163,7 +171,7 @@ class RasterioReader:
             with rasterio.Env(session=self._session(path), **self._options):
                 if "AWS_REGION" in self._options:  # goes before the session's
                     rasterio.env.setenv(AWS_REGION=self._options["AWS_REGION"])
-                return _read_onto(path, source, grid)
+                return _read_onto(path, source, grid, self._arrays)
         except (RetryableError, PermanentError) as error:
             return error
         except UnrelatedCrsError as error:
@@ -207,8 +215,8 @@ def _openable(href: str) -> str:
     return path
 
 
-def _read_onto(path: str, source: RasterSource, grid: Grid) -> Pixels:
-    with _open(path, source) as full:
+def _read_onto(path: str, source: RasterSource, grid: Grid, arrays: ByteBudget) -> Pixels:
+    with _open(path, source, arrays) as full:
         ratio = source_pixels_per_grid_pixel(full.transform, full.crs.to_wkt(), grid)
         width = full.shape[1]
         factors = _least_factors(path, width) if ratio > _LEAST_RATIO else []
@@ -217,10 +225,10 @@ def _read_onto(path: str, source: RasterSource, grid: Grid) -> Pixels:
             return _place(full, grid)
     # Its width tells how coarse it is; nearly always the first one is right.
     for finer in range(level, -1, -1):
-        with _open(path, source, overview_level=finer) as overview:
+        with _open(path, source, arrays, overview_level=finer) as overview:
             if overview_level([width / overview.shape[1]], ratio) is not None:
                 return _place(overview, grid)
-    with _open(path, source) as full:
+    with _open(path, source, arrays) as full:
         return _place(full, grid)
 
 
@@ -243,7 +251,7 @@ def _least_factors(path: str, width: int) -> list[float]:
 
 @contextmanager
 def _open(
-    path: str, source: RasterSource, *, overview_level: int | None = None
+    path: str, source: RasterSource, arrays: ByteBudget, *, overview_level: int | None = None
 ) -> Iterator[_Placed]:
     accept_missing_georeference()
     options = {} if overview_level is None else {"overview_level": overview_level}
@@ -265,7 +273,7 @@ def _open(
         if not all(map(math.isfinite, transform)) or transform.is_degenerate:
             words = f"its extent {source.bounds} is empty: the file or its catalogue is wrong"
             raise source_error(source.href, SourceFault.CORRUPT, words)
-        yield _Placed(source.href, dataset, crs, transform)
+        yield _Placed(source.href, dataset, crs, transform, arrays)
 
 
 def _place(placed: _Placed, grid: Grid) -> Pixels:
@@ -281,10 +289,10 @@ def _slice(placed: _Placed, grid: Grid) -> Pixels:
     window = window_of(rows, columns)
     if window is None:
         return result
-    pixels = placed.read(window)
-    covered = np.ix_(np.flatnonzero(rows >= 0), np.flatnonzero(columns >= 0))
-    wanted = np.ix_(rows[rows >= 0] - window.row, columns[columns >= 0] - window.column)
-    result[covered] = pixels[wanted]
+    with placed.pixels(window) as pixels:
+        covered = np.ix_(np.flatnonzero(rows >= 0), np.flatnonzero(columns >= 0))
+        wanted = np.ix_(rows[rows >= 0] - window.row, columns[columns >= 0] - window.column)
+        result[covered] = pixels[wanted]
     return result
 
 
@@ -293,13 +301,14 @@ def _warp(placed: _Placed, grid: Grid) -> Pixels:
     window = footprint_window(placed.transform, placed.shape, placed.crs.to_wkt(), grid)
     if window is None:
         return result
-    reproject(
-        placed.read(window),
-        result,
-        src_transform=placed.transform @ Affine.translation(window.column, window.row),
-        src_crs=placed.crs,
-        dst_transform=Affine(*grid.transform),
-        dst_crs=CRS.from_user_input(grid.crs),
-        resampling=Resampling.nearest,
-    )
+    with placed.pixels(window) as pixels:
+        reproject(
+            pixels,
+            result,
+            src_transform=placed.transform @ Affine.translation(window.column, window.row),
+            src_crs=placed.crs,
+            dst_transform=Affine(*grid.transform),
+            dst_crs=CRS.from_user_input(grid.crs),
+            resampling=Resampling.nearest,
+        )
     return result

@@ -4,6 +4,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from estinel_assets.raster.block_reader import BlockReader
+from estinel_assets.raster.byte_budget import ByteBudget
 from estinel_assets.raster.ranges import RangeFiles
 from estinel_assets.raster.rasterio_reader import RasterioReader
 from estinel_assets.raster.reader import RasterReader
@@ -35,7 +36,9 @@ def open_reader(
         backoff_max_s=transport.backoff_max_s,
         deadline_s=transport.deadline_s,
     )
+    arrays = ByteBudget(raster.memory_mib * _MIB // 2)
     gdal = RasterioReader(
+        arrays=arrays,
         timeout_s=transport.timeout_s,
         tries=tries,
         aws_session=None if raster.s3_access == "anonymous" else aws_session,
@@ -55,7 +58,8 @@ def open_reader(
         gdal,
         tries=tries,
         requests_at_once=raster.requests_at_once,
-        memory_bytes=raster.memory_mib * _MIB,
+        arrays=arrays,
+        blocks=ByteBudget(raster.memory_mib * _MIB // 2),
     )
 
 

@@ -25,7 +25,7 @@ MOST_IMAGES: Final = 64
 MOST_TAGS: Final = 1024
 MOST_BLOCKS: Final = 4_000_000
 """Blocks of all images together: 1.7 million pixels along an edge, in blocks of 1,024."""
-LARGEST_BLOCK: Final = 64 * 1024 * 1024
+LARGEST_BLOCK: Final = 256 * 1024 * 1024
 """Bytes of one decoded block."""
 LARGEST_SIZE: Final = 2**31 - 1
 """Pixels along an edge."""

@@ -288,7 +288,7 @@ def test_a_file_replaced_in_the_middle_of_a_read_is_never_read_in_part(scenes):
     # Two strips far from one another, so that blocks come with several requests.
     grids = [replace(GRID, height=10), replace(GRID, top=GRID.top - 2900, height=10)]
     opened, values = reader("blocks", sleep=Waits()), []
-    for last in range(1, 12):
+    for last in range(12):
         scenes.files["a.tif"] = _plain(7, 0)
         count = len(scenes.asked) + last
 
