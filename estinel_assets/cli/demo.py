@@ -120,7 +120,7 @@ def imagery(
 def ard(
     context: typer.Context,
     *,
-    folder: FolderOption = Path(".demo"),
+    folder: FolderOption = Path(".demo/ard"),
     port: Annotated[int, typer.Option(help="Where the world answers; 0 takes a free port.")] = PORT,
     json: JsonOption = False,  # noqa: ARG001 - the session knows
 ) -> None:
@@ -147,8 +147,8 @@ def ui(
     at = DemoFolder(folder.resolve())
     if not (at.config.exists() and at.home.is_dir()):
         raise BadInputError(
-            f"there is no demo of runs in {folder}; make one first with `estinel demo imagery` or "
-            "`estinel demo compatibility`, and give the same --folder"
+            f"there is no demo of runs in {folder}; make one first with `estinel demo imagery`, "
+            "`estinel demo compatibility` or `estinel demo ard`, and give the same --folder"
         )
     with serving(at):
         command = [sys.executable, "-m", "dagster", "dev", "--port", str(port)]
