@@ -70,7 +70,9 @@ def world(clean, s3):
     "faults",
     [
         pytest.param((Fault(status=503), Fault(status=500)), id="5xx"),
-        pytest.param((Fault(delay_s=0.5), Fault(delay_s=0.1, status=503)), id="slow"),
+        pytest.param(
+            (Fault(delay_s=0.5), Fault(delay_s=0.1, status=503)), id="slow", marks=pytest.mark.soak
+        ),
     ],
 )
 def test_refusals_and_slow_answers_change_nothing(s3, clean, world, faults):

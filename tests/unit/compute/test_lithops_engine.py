@@ -36,7 +36,10 @@ def test_nothing_is_left_and_nothing_else_is_touched(capfd):
         assert isinstance(next(one).error, TimeoutError)
 
     assert _left() - before[0] == set()
-    assert {t for t in threading.enumerate() if not t.daemon} <= before[1]
+    for thread in set(threading.enumerate()) - before[1]:
+        if not thread.daemon:
+            thread.join(20)  # it ends by itself
+            assert not thread.is_alive()
     assert sys.excepthook is before[2]
     assert {number: signal.getsignal(number) for number in handlers} == handlers
     assert capfd.readouterr() == ("", "")

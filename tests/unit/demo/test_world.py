@@ -1,4 +1,7 @@
-"""The embedded world holds together: files, items, faults and both acts."""
+"""The embedded world holds together: files, items, faults and both acts.
+
+Making it takes ten seconds and more, so these are long tests; those of the demo run it every time.
+"""
 
 import csv
 import hashlib
@@ -21,6 +24,8 @@ from shapely.geometry import MultiPolygon, box, shape
 
 from estinel_assets.demo.world import World, build_world, pass_a_day
 from estinel_assets.errors import BadInputError
+
+pytestmark = pytest.mark.soak
 
 Item = dict[str, Any]
 BANDS = {"red": "B04", "green": "B03", "blue": "B02"}
