@@ -15,6 +15,7 @@ share that differs is kept.
 """
 
 import argparse
+import json
 import statistics
 import sys
 import tempfile
@@ -25,7 +26,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from benchmarks.measuring import keep, parser, rounded, surroundings
+from benchmarks.measuring import RESULTS, keep, parser, rounded, surroundings
 from benchmarks.pixel_cases import OURS, OURS_AGAIN, Case, Needed, cases, needed
 from benchmarks.pixel_checks import differing_share, has_something, unequal_outputs
 from benchmarks.pixel_scenes import FULL, QUICK, make_scenes
@@ -241,6 +242,9 @@ def main() -> None:
                 for delay, runs in measure(case, here, rounds).items():
                     documents.append(document(case, delay, runs, least, shares))
                     _show(documents[-1])
+    if arguments.only and not arguments.quick and arguments.output is None:
+        documents = among_kept(documents, around)
+        every = cases(size)
     result = {
         "surroundings": around,
         "rounds": arguments.rounds,
@@ -254,6 +258,24 @@ def main() -> None:
     keep("pixels", arguments, result)
 
 
+def among_kept(documents: Sequence[Document], around: Mapping[str, object]) -> list[Document]:
+    """All cases of the kept result, with these in place of theirs.
+
+    Raises:
+        SystemExit: nothing is kept, or it was measured with other versions or on another machine.
+    """
+    path = RESULTS / "pixels.json"
+    kept = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    for what in ("python", "system", "cores", "versions"):
+        if kept.get("surroundings", {}).get(what) != around[what]:
+            raise SystemExit(
+                f"{path} is of another {what}, or not there: measure all cases, or name a file "
+                "with --output"
+            )
+    new = {(one["name"], one["delay_ms"]): one for one in documents}
+    return [new.get((one["name"], one["delay_ms"]), one) for one in kept["cases"]]
+
+
 def _arguments() -> argparse.Namespace:
     options = parser(__doc__)
     options.add_argument("--rounds", type=int, help="how often everything is repeated")
@@ -264,15 +286,16 @@ def _arguments() -> argparse.Namespace:
         help="folder for the scenes, which are kept there; 2.5 GB",
     )
     options.add_argument(
-        "--only", action="append", choices=list(cases(FULL)), help="a case; may be repeated"
+        "--only",
+        action="append",
+        choices=list(cases(FULL)),
+        help="a case, whose figures replace the kept ones; may be repeated",
     )
     arguments = options.parse_args()
     if arguments.rounds is None:
         arguments.rounds = 1 if arguments.quick else 4
     if arguments.rounds < 1:
         options.error(f"--rounds is {arguments.rounds}: give at least 1")
-    if arguments.only and not arguments.quick and arguments.output is None:
-        options.error("--only measures a part: name a file for it with --output, or add --quick")
     return arguments
 
 
