@@ -154,7 +154,7 @@ class Place:
                 "flush_messages": 2,
                 "flush_seconds": 0.1,
             },
-            "consumer.transient": {"retries": 4, "backoff_initial": 0.01, "backoff_max": 0.05},
+            "consumer.transient": {"retries": 9, "backoff_initial": 0.01, "backoff_max": 0.05},
             "kafka": group_options(self.kafka, self.topic, session_timeout_ms=700),
             "handle": {
                 "server_url": self.handles,

@@ -221,7 +221,7 @@ def standing(world):
 
 
 @given(HISTORIES, st.sampled_from([0, 2, 30]), st.booleans())
-@settings(max_examples=20)
+@settings(max_examples=12)
 @example([("run",), ("arrive", 3, "a"), ("die", 22, True), ("run",)], 30, False)
 @example([("run",), ("renew", 1, "a"), ("die", 12, True), ("wait", 30), ("run",)], 30, False)
 @example([("arrive", 2, "b"), ("run",), ("withdraw", 2, "b"), ("run",), ("run",)], 0, True)
