@@ -38,6 +38,7 @@ def test_the_increment_does_what_is_new_with_one_search_a_site(tmp_path):
     assert found["ratio_seconds"] > 0
 
 
+@pytest.mark.soak
 def test_planning_is_measured_on_both_stores(tmp_path):
     found = quick("plan", tmp_path / "plan.json")
 

@@ -91,6 +91,7 @@ def test_a_tick_of_the_sensor_asks_for_a_bounded_number_of_runs(home, tmp_path, 
 
 
 @pytest.mark.browser
+@pytest.mark.soak
 def test_the_ui_opens_an_asset_with_all_of_them(home, tmp_path, keys):
     took = open_in_browser(home, len(keys), tmp_path / "partitions.png")
 
