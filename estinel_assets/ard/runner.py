@@ -221,12 +221,8 @@ def _parts(
 
 
 def _opened(stack: ExitStack, settings: Settings, source: Source | None) -> Engine:
-    """The engine of the settings, closed with the stack if it can be closed."""
-    engine = open_ard_engine(settings, source)
-    close = getattr(engine, "close", None)
-    if close is not None:
-        stack.callback(close)
-    return engine
+    """The engine of the settings, closed with the stack."""
+    return stack.enter_context(closing(open_ard_engine(settings, source)))
 
 
 def _is_remote(settings: Settings, engine: Engine | None) -> bool:
