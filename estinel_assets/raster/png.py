@@ -6,11 +6,11 @@ arrays, where trying all filters takes longer than all the rest.
 """
 
 import struct
-import zlib
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from zlib_ng import zlib_ng
 
 from estinel_assets.raster.deflate import deflate
 
@@ -58,6 +58,6 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
             struct.pack(">I", len(content)),
             kind,
             content,
-            struct.pack(">I", zlib.crc32(content, zlib.crc32(kind))),
+            struct.pack(">I", zlib_ng.crc32(content, zlib_ng.crc32(kind))),
         )
     )
