@@ -9,6 +9,7 @@ from typer.main import get_command
 from estinel_assets import __version__
 from estinel_assets.cli import (
     ard,
+    browse,
     compatibility,
     config,
     demo,
@@ -20,6 +21,7 @@ from estinel_assets.cli import (
     outcomes,
     pids,
     publish,
+    ratings,
     reprocess,
     sites,
     stac,
@@ -76,6 +78,7 @@ def root(
     Session.of(context).prepare(config=config, log_file=log, verbose=verbose, debug=debug)
 
 
+app.command("browse")(browse.browse)
 app.command("doctor")(doctor.doctor)
 app.command("update")(update.update)
 app.command("reprocess")(reprocess.reprocess)
@@ -88,6 +91,7 @@ app.add_typer(demo.app, name="demo")
 app.add_typer(markers.app, name="markers")
 app.add_typer(pids.app, name="pids")
 app.add_typer(publish.app, name="publish")
+app.add_typer(ratings.app, name="ratings")
 app.add_typer(sites.app, name="sites")
 app.add_typer(stac.app, name="stac")
 

@@ -1,6 +1,7 @@
 """`estinel demo`: an embedded world, and what the product lines make of it."""
 
 import os
+import shlex
 import socket
 import subprocess
 import sys
@@ -272,6 +273,7 @@ def _where_to_look(at: DemoFolder, seconds: object) -> str:
         f"\nMade in {seconds} s.\n"
         f"Pictures:   {pictures}/YYYY/MM/DD/*.png\n"
         f"Catalogue:  {at.store}/catalog/image-catalog.json\n"
+        f"Browse:     estinel --config {shlex.quote(str(at.config))} browse\n"
         f"Why a day has no image: ESTINEL_CONFIG={at.config} estinel outcomes list "
         "--product imagery --status false\n"
         "Runs and assets in the Dagster UI: make ui\n"

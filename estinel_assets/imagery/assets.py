@@ -10,6 +10,7 @@ from datetime import date
 
 import dagster as dg
 import pandas as pd
+import pyarrow as pa
 
 from estinel_assets.compute import Threads
 from estinel_assets.imagery.catalog import merge_catalog
@@ -23,12 +24,14 @@ from estinel_assets.imagery.frames import (
     windows_frame,
 )
 from estinel_assets.imagery.opening import CODE_VERSION, open_site
+from estinel_assets.imagery.page_publishing import publish_page
 from estinel_assets.imagery.previews import preview
 from estinel_assets.imagery.reasons import IMAGERY, ImageryReason
 from estinel_assets.imagery.reprocessing import Reprocessing
 from estinel_assets.imagery.scene_reading import SceneReader
 from estinel_assets.imagery.site_finish import finish, first_day_to_ask, open_marker
 from estinel_assets.imagery.site_imagery import Made, SiteImagery
+from estinel_assets.imagery.site_ratings import make_ratings
 from estinel_assets.imagery.sites import known_site, sites_of
 from estinel_assets.orchestration.by_reason import by_reason_asset, raise_on_faults
 from estinel_assets.orchestration.failures import translated
@@ -50,6 +53,14 @@ SITES_TABLE = dg.AssetSpec(
     kinds={"csv"},
     code_version=CODE_VERSION,
     description="The table of sites: a CSV or Parquet that people edit (`imagery.sites`).",
+)
+USER_RATINGS = dg.AssetSpec(
+    "user_ratings",
+    group_name=GROUP,
+    owners=OWNERS,
+    kinds={"json"},
+    code_version=CODE_VERSION,
+    description="What people think of images; `estinel ratings import` takes in their exports.",
 )
 COLLECTIONS = [
     dg.AssetSpec(
@@ -284,18 +295,34 @@ def updated_markers(
 def web_catalog(
     context: dg.AssetExecutionContext, settings: SettingsResource, store: StoreResource
 ) -> dict[str, int]:
-    """The catalogue for the browser, merged from every site's part; runs on its own."""
+    """The catalogue, merged from every site's part, and the page that shows it; on its own."""
     with translated():
-        ttl_s = settings.load().outcomes.lease_ttl_s
-        merged = merge_catalog(store.open(), lease_ttl_s=ttl_s, lease_wait_s=ttl_s)
-    counts = {
-        "locations": merged.n_locations,
-        "images": merged.n_images,
-        "changed_fragments": merged.n_changed,
-        "bytes": merged.n_bytes,
-    }
+        loaded, opened = settings.load(), store.open()
+        ttl_s, public_url = loaded.outcomes.lease_ttl_s, loaded.store.public_url
+        merged = merge_catalog(opened, lease_ttl_s=ttl_s, lease_wait_s=ttl_s, public_url=public_url)
+        page = publish_page(opened, lease_ttl_s=ttl_s, lease_wait_s=ttl_s)
+    counts = {**merged.counts(), **page.counts()}
     context.add_output_metadata(counts)
     return counts
+
+
+@dg.asset(
+    group_name=GROUP,
+    kinds={"parquet"},
+    owners=OWNERS,
+    code_version=CODE_VERSION,
+    io_manager_key="parquet",
+    deps=[USER_RATINGS, web_catalog],
+)
+def image_ratings(
+    context: dg.AssetExecutionContext, settings: SettingsResource, store: StoreResource
+) -> pa.Table:
+    """The consensus of all raters per image, also written beside the catalogue for its page."""
+    with translated():
+        ttl_s = settings.load().outcomes.lease_ttl_s
+        made = make_ratings(store.open(), lease_ttl_s=ttl_s, lease_wait_s=ttl_s)
+    context.add_output_metadata(made.counts())
+    return made.table
 
 
 def reprocess(
@@ -344,6 +371,7 @@ imagery_by_reason = by_reason_asset(
 
 ASSETS: list[dg.AssetSpec | dg.AssetsDefinition] = [
     SITES_TABLE,
+    USER_RATINGS,
     *COLLECTIONS,
     site_windows,
     markers,
@@ -352,6 +380,7 @@ ASSETS: list[dg.AssetSpec | dg.AssetsDefinition] = [
     solar_day_images,
     updated_markers,
     web_catalog,
+    image_ratings,
     imagery_by_reason,
 ]
 

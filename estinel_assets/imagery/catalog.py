@@ -1,153 +1,41 @@
-"""The web catalogue: a fragment a site, merged into one document for the browser.
+"""The web catalogue: the sites' fragments, merged into one document and an index of it.
 
-Its schema is the one that existing catalogue browsers read: locations, each with its images.
-A fragment also remembers which version of which outcome each image was listed from, so that
-writing it again reads only what changed; the merge does the same with fragments.
+The document is for whoever wants everything in one piece; the page reads the index and then the
+fragments of the sites it opens. A merge reads only fragments that changed since the last one.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
 from typing import Any
-from urllib.parse import quote
 
 from estinel_assets.errors import (
     AlreadyExistsError,
     ChangedError,
     LeaseLostError,
     NotFoundError,
+    StoreError,
 )
-from estinel_assets.imagery.attempts import standing_images
+from estinel_assets.imagery.catalog_entries import PublicAddress
+from estinel_assets.imagery.catalog_fragments import is_fragment
+from estinel_assets.imagery.catalog_index import entries_by_site, index_document, index_entry
 from estinel_assets.imagery.layout import (
     CATALOG,
     CATALOG_LEASE,
     CATALOG_STATE,
     FRAGMENTS,
-    day_paths,
+    INDEX,
+    PAGE,
     fragment_path,
 )
-from estinel_assets.imagery.reasons import SEARCH_KEY
-from estinel_assets.imagery.site import Site
-from estinel_assets.outcomes.index import IndexRow
-from estinel_assets.outcomes.ledger import Entry, Ledger
-from estinel_assets.storage.documents import dump_json, gzip_bytes, load_json
-from estinel_assets.storage.lease import hold_lease
+from estinel_assets.logs import get_logger
+from estinel_assets.storage.documents import JSON_TYPE, dump_json, gzip_bytes, load_json
+from estinel_assets.storage.lease import Lease, hold_lease
 from estinel_assets.storage.port import ObjectStore, StoredObject
 
 PACKED_CATALOG = f"{CATALOG}.gz"
 """The catalogue, compressed."""
 
-VIEW_KEYS = {"q128": "view_q128", "histeq": "view_hist", "stretch": "view_stretch"}
-"""What the catalogue calls the views."""
-
-
-@dataclass(frozen=True, slots=True)
-class PublicAddress:
-    """Turns paths of the store into addresses that readers of the catalogue can open."""
-
-    store: ObjectStore
-    public_url: str | None
-    """Address of the store's root for readers; None for the store's own."""
-
-    @property
-    def root(self) -> str:
-        """What every address begins with."""
-        return self.public_url or self.store.url
-
-    def __call__(self, path: str) -> str:
-        """The address of one object."""
-        if self.public_url is None:
-            return self.store.uri(path)
-        return f"{self.public_url.rstrip('/')}/{quote(path)}"
-
-
-def image_entry(
-    site: Site, day: date, images: Mapping[str, Any], address: PublicAddress
-) -> dict[str, Any]:
-    """A day's images as the catalogue lists them.
-
-    Args:
-        site: the site.
-        day: the solar day.
-        images: what the outcome that made them says of them.
-        address: where readers find them.
-    """
-    paths = day_paths(images["collection"], day, site.file_stem)
-    return {
-        "id": paths.image_id,
-        "date": day.isoformat(),
-        "url": {VIEW_KEYS[name]: address(path) for name, path in paths.views.items()},
-        "thumbnail": {VIEW_KEYS[name]: address(path) for name, path in paths.thumbnails.items()},
-        "download": address(paths.rgb),
-        "stac-item": address(paths.item),
-        "valid_fraction": images["valid_fraction"],
-        "cloud_fraction": images["cloud_fraction"],
-        "clear_fraction": images["clear_fraction"],
-        "attribution": images["attribution"],
-    }
-
-
-@dataclass(frozen=True, slots=True)
-class Fragment:
-    """A site's part of the catalogue."""
-
-    location: dict[str, Any]
-    """As the catalogue shows it, images by date."""
-    listed: dict[str, str]
-    """By solar day, the version of the outcome that was looked at."""
-
-    @property
-    def n_images(self) -> int:
-        """How many days have images."""
-        return len(self.location["images"])
-
-
-def update_fragment(
-    store: ObjectStore,
-    site: Site,
-    rows: Iterable[IndexRow],
-    ledger: Ledger,
-    address: PublicAddress,
-) -> Fragment:
-    """Write a site's fragment, if it changed. The caller holds the site's partition.
-
-    A day whose rebuild failed keeps its former images listed.
-    """
-    path = fragment_path(site.site_id)
-    former = _read(store, path)
-    location = _location(site)
-    known: dict[str, str] = {}
-    images: dict[str, Any] = {}
-    # Another public address changes every entry: start from nothing.
-    if former is not None and former["address"] == address.root:
-        known = former["listed"]
-        images = {image["date"]: image for image in former["location"]["images"]}
-
-    listed: dict[str, str] = {}
-    changed = []
-    for row in rows:
-        day = row.key[-1]
-        if day == SEARCH_KEY:
-            continue
-        listed[day] = row.etag
-        if known.get(day) != row.etag:
-            changed.append(Entry(row.key, row.status, row.reason, row.path, row.etag))
-    for outcome in ledger.read(changed):
-        day = outcome.key[-1]
-        images.pop(day, None)
-        shown = standing_images(outcome)
-        if shown is not None:
-            images[day] = image_entry(site, date.fromisoformat(day), shown, address)
-    location["images"] = [images[day] for day in sorted(images) if day in listed]
-    fragment = Fragment(location, dict(sorted(listed.items())))
-    document = {
-        "location": fragment.location,
-        "listed": fragment.listed,
-        "address": address.root,
-    }
-    if document != former:
-        store.put(path, dump_json(document), content_type="application/json")
-    return fragment
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,67 +48,166 @@ class CatalogMerge:
     """Fragments that were new or changed."""
     n_bytes: int
     """Size of the document; 0 where nothing had to be written."""
+    n_index_bytes: int
+    """Size of the index; 0 where it did not have to be written."""
+
+    def counts(self) -> dict[str, int]:
+        """The numbers, for metadata."""
+        return {
+            "locations": self.n_locations,
+            "images": self.n_images,
+            "changed_fragments": self.n_changed,
+            "bytes": self.n_bytes,
+            "index_bytes": self.n_index_bytes,
+        }
 
 
-def merge_catalog(store: ObjectStore, *, lease_ttl_s: float, lease_wait_s: float) -> CatalogMerge:
-    """Bring the catalogue up to date with the fragments. Reads only those that changed.
+def merge_catalog(
+    store: ObjectStore, *, lease_ttl_s: float, lease_wait_s: float, public_url: str | None = None
+) -> CatalogMerge:
+    """Bring the catalogue and its index up to date with the fragments that changed.
 
     Args:
-        store: where both are.
+        store: where all of them are.
         lease_ttl_s: a merge silent for this long counts as dead, in seconds.
         lease_wait_s: how long to wait for another merge, in seconds.
+        public_url: address of the store's root for readers; None for the store's own.
 
     Raises:
         LeaseHeldError: another merge went on for longer than that.
         LeaseLostError: another merge wrote the catalogue meanwhile; its own stands.
+        StoreError: a fragment is none; the message names it.
     """
+    root = PublicAddress(store, public_url).root
     with hold_lease(store, CATALOG_LEASE, ttl_s=lease_ttl_s, wait_s=lease_wait_s) as lease:
-        former, packed = _stored(store, CATALOG), _etag(store, PACKED_CATALOG)
-        state = (_read(store, CATALOG_STATE) if former is not None else None) or {}
-        catalog = load_json(former.data) if former is not None and state else {"locations": []}
-        locations = {entry["id"]: entry for entry in catalog["locations"]}
-        by_site = {fragment_path(site_id): site_id for site_id in locations}
-        present = {meta.path: meta.etag for meta in store.list(FRAGMENTS)}
-        merged = {path: state[path] for path in by_site if path in state and path in present}
-        changed = [path for path, etag in sorted(present.items()) if merged.get(path) != etag]
-        kept = {by_site[path]: locations[by_site[path]] for path in merged}
-        for path in changed:
-            stored = store.get(path)
-            location = load_json(stored.data)["location"]
-            kept[location["id"]] = location
-            present[path] = stored.meta.etag
-        ordered = sorted(kept.values(), key=lambda entry: (entry["name"], entry["id"]))
-        document = dump_json({"locations": ordered})
-        n_images = sum(len(entry["images"]) for entry in ordered)
+        former = _Former.read(store)
+        parts = _merged_parts(store, former)
+        ordered = sorted(parts.locations.values(), key=lambda entry: (entry["name"], entry["id"]))
+        document = dump_json({"root": root, "locations": ordered})
+        index = dump_json(
+            index_document(root, (parts.entries[location["id"]] for location in ordered))
+        )
         lease.check()
-        written = former is None or packed is None or former.data != document
-        if written:
-            # A worker that slept through the end of its lease must not undo what another wrote
-            # meanwhile. Compressed first: where the plain one is right, so is the compressed one.
-            _swap(store, PACKED_CATALOG, gzip_bytes(document), packed, "application/gzip")
-            etag = former.meta.etag if former is not None else None
-            _swap(store, CATALOG, document, etag, "application/json")
-        if changed or state != present:
+        written = _write_document(store, former, document)
+        indexed = _write_index(store, former, index, lease)
+        if parts.n_changed or former.state != parts.state:
             # An older state only makes the next merge read more, so it may overwrite a newer one.
-            store.put(CATALOG_STATE, dump_json(present), content_type="application/json")
-    return CatalogMerge(len(ordered), n_images, len(changed), len(document) if written else 0)
+            store.put(CATALOG_STATE, dump_json(parts.state), content_type=JSON_TYPE)
+    return CatalogMerge(
+        n_locations=len(ordered),
+        n_images=sum(len(location["images"]) for location in ordered),
+        n_changed=parts.n_changed,
+        n_bytes=len(document) if written else 0,
+        n_index_bytes=len(index) if indexed else 0,
+    )
 
 
-def _location(site: Site) -> dict[str, Any]:
-    return {
-        "id": site.site_id,
-        "name": site.location,
-        "lon": site.lon,
-        "lat": site.lat,
-        "purpose": list(site.purpose),
-        "images": [],
-    }
+@dataclass(frozen=True, slots=True)
+class _Former:
+    """What earlier merges left."""
+
+    catalog: StoredObject | None
+    packed: str | None
+    """ETag of the compressed document."""
+    index: StoredObject | None
+    state: Mapping[str, str]
+    """By fragment, the version that is merged; empty where nothing is known of it."""
+    locations: Mapping[str, dict[str, Any]]
+    """By SITE_ID, as the document lists them."""
+    entries: Mapping[str, Mapping[str, Any]]
+    """By SITE_ID, as the index lists them."""
+
+    @classmethod
+    def read(cls, store: ObjectStore) -> "_Former":
+        catalog, index = _stored(store, CATALOG), _stored(store, INDEX)
+        packed = _etag(store, PACKED_CATALOG)
+        stored_state = None if catalog is None else _stored(store, CATALOG_STATE)
+        if catalog is None or stored_state is None:
+            return cls(catalog, packed, index, {}, {}, {})
+        state = load_json(stored_state.data, what=store.uri(CATALOG_STATE))
+        document = load_json(catalog.data, what=store.uri(CATALOG))
+        locations = {location["id"]: location for location in document["locations"]}
+        entries = {} if index is None else _entries(store, index)
+        return cls(catalog, packed, index, state, locations, entries)
+
+    def is_merged(self, site_id: str, etag: str) -> bool:
+        """Whether this version of a site's fragment is in document and index."""
+        return (
+            self.state.get(fragment_path(site_id)) == etag
+            and site_id in self.locations
+            and self.entries.get(site_id, {}).get("version") == etag
+        )
 
 
-def _read(store: ObjectStore, path: str) -> dict[str, Any] | None:
-    stored = _stored(store, path)
-    document: dict[str, Any] | None = None if stored is None else load_json(stored.data)
-    return document
+@dataclass(frozen=True, slots=True)
+class _Parts:
+    """What goes into document and index, by SITE_ID."""
+
+    locations: dict[str, dict[str, Any]]
+    entries: dict[str, Mapping[str, Any]]
+    state: dict[str, str]
+    n_changed: int
+
+
+def _merged_parts(store: ObjectStore, former: _Former) -> _Parts:
+    present = {meta.path: meta.etag for meta in store.list(FRAGMENTS)}
+    kept = [
+        site_id
+        for site_id in former.locations
+        if former.is_merged(site_id, present.get(fragment_path(site_id), ""))
+    ]
+    locations = {site_id: former.locations[site_id] for site_id in kept}
+    entries = {site_id: former.entries[site_id] for site_id in kept}
+    unchanged = {fragment_path(site_id) for site_id in kept}
+    changed = sorted(present.keys() - unchanged)
+    for path in changed:
+        stored = store.get(path)
+        present[path] = stored.meta.etag
+        location, entry = _read_fragment(store, stored)
+        locations[location["id"]], entries[location["id"]] = location, entry
+    return _Parts(locations, entries, present, len(changed))
+
+
+def _read_fragment(
+    store: ObjectStore, stored: StoredObject
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """A fragment's location for the document, and its entry for the index."""
+    path = stored.meta.path
+    fragment = load_json(stored.data, what=store.uri(path))
+    if not is_fragment(fragment):
+        raise StoreError(
+            f"{store.uri(path)} is no part of a catalogue; delete it and update the site"
+        )
+    file = path.removeprefix(f"{PAGE}/")
+    return fragment["location"], index_entry(fragment, file=file, version=stored.meta.etag)
+
+
+def _entries(store: ObjectStore, index: StoredObject) -> Mapping[str, Mapping[str, Any]]:
+    try:
+        return entries_by_site(load_json(index.data, what=store.uri(INDEX)))
+    except StoreError as error:  # it is derived
+        log.warning("the catalogue's index is made anew", problem=str(error))
+        return {}
+
+
+def _write_document(store: ObjectStore, former: _Former, document: bytes) -> bool:
+    """Write the document and its compressed copy, where they changed."""
+    if former.catalog is not None and former.packed is not None and former.catalog.data == document:
+        return False
+    # A worker that slept through the end of its lease must not undo what another wrote
+    # meanwhile. Compressed first: where the plain one is right, so is the compressed one.
+    _swap(store, PACKED_CATALOG, gzip_bytes(document), former.packed, "application/gzip")
+    _swap(store, CATALOG, document, _etag_of(former.catalog), JSON_TYPE)
+    return True
+
+
+def _write_index(store: ObjectStore, former: _Former, index: bytes, lease: Lease) -> bool:
+    """Write the index, where it changed; after the document, which takes the longest."""
+    if former.index is not None and former.index.data == index:
+        return False
+    lease.check()
+    _swap(store, INDEX, index, _etag_of(former.index), JSON_TYPE)
+    return True
 
 
 def _stored(store: ObjectStore, path: str) -> StoredObject | None:
@@ -228,6 +215,10 @@ def _stored(store: ObjectStore, path: str) -> StoredObject | None:
         return store.get(path)
     except NotFoundError:
         return None
+
+
+def _etag_of(stored: StoredObject | None) -> str | None:
+    return None if stored is None else stored.meta.etag
 
 
 def _etag(store: ObjectStore, path: str) -> str | None:

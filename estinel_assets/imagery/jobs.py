@@ -7,6 +7,7 @@ import dagster as dg
 from estinel_assets.imagery.assets import (
     REPROCESS_RESOURCES,
     filtered_solardays,
+    image_ratings,
     markers,
     reprocess,
     site_windows,
@@ -42,6 +43,13 @@ build_web_catalog = dg.define_asset_job(
     description="Merge the sites' parts into the web catalogue.",
 )
 
+build_image_ratings = dg.define_asset_job(
+    "build_image_ratings",
+    selection=dg.AssetSelection.assets(image_ratings).without_checks(),
+    executor_def=dg.in_process_executor,
+    description="Count everybody's ratings, and show their consensus in the catalogue.",
+)
+
 
 reprocess_imagery = keys_job(
     "reprocess_imagery",
@@ -51,4 +59,10 @@ reprocess_imagery = keys_job(
     work=reprocess,
 )
 
-JOBS: list[Any] = [refresh_sites, update_site, build_web_catalog, reprocess_imagery]
+JOBS: list[Any] = [
+    refresh_sites,
+    update_site,
+    build_web_catalog,
+    build_image_ratings,
+    reprocess_imagery,
+]

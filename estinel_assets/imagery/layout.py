@@ -50,6 +50,12 @@ def fragment_path(site_id: str) -> str:
 
 
 FRAGMENTS = "catalog/fragments"
+RATINGS = "catalog/ratings"
 CATALOG = "catalog/image-catalog.json"
+INDEX = "catalog/index.json"
+PAGE = "catalog"
+"""The folder in which the catalogue's page stands, beside what it reads."""
+PAGE_MANIFEST = "catalog/page.json"
+"""Which files the page consists of, as they were published."""
 CATALOG_STATE = "catalog/merged.json"
 CATALOG_LEASE = "leases/imagery-catalog.json"

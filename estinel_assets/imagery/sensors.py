@@ -13,6 +13,7 @@ from estinel_assets.errors import EstinelError, LeaseError
 from estinel_assets.imagery.jobs import build_web_catalog, refresh_sites, update_site
 from estinel_assets.imagery.layout import FRAGMENTS
 from estinel_assets.imagery.opening import open_site
+from estinel_assets.imagery.page_publishing import page_fingerprint
 from estinel_assets.imagery.reasons import IMAGERY
 from estinel_assets.imagery.requests import BOOTSTRAP, content_of
 from estinel_assets.imagery.site_finish import preview_plan, was_never_run
@@ -69,15 +70,16 @@ def sites_sensor(
 def web_catalog_sensor(
     context: dg.SensorEvaluationContext, settings: SettingsResource, store: StoreResource
 ) -> dg.RunRequest | dg.SkipReason:
-    """Asks for `build_web_catalog` when a site's part of the catalogue changed."""
+    """Asks for `build_web_catalog` when a site's part of the catalogue, or the page, changed."""
     try:
         retry = RetryRule.from_settings(settings.load().outcomes)
         fragments = sorted((meta.path, meta.etag) for meta in store.open().list(FRAGMENTS))
+        page = page_fingerprint()
     except EstinelError as error:
         return dg.SkipReason(f"the parts of the catalogue cannot be listed: {error}")
     if not fragments:
         return dg.SkipReason("no site has a part of the catalogue yet")
-    return in_step(context, "catalog", digest(fragments), retry, utc_now())
+    return in_step(context, "catalog", digest((fragments, page)), retry, utc_now())
 
 
 @dg.sensor(job=update_site, minimum_interval_seconds=600)

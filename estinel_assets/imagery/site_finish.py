@@ -4,7 +4,8 @@ from dataclasses import dataclass, replace
 from datetime import date, timedelta
 
 from estinel_assets.errors import StoreError
-from estinel_assets.imagery.catalog import Fragment, PublicAddress, update_fragment
+from estinel_assets.imagery.catalog_entries import PublicAddress
+from estinel_assets.imagery.catalog_fragments import Fragment, update_fragment
 from estinel_assets.imagery.markers import (
     Marker,
     StoredMarker,
@@ -167,6 +168,7 @@ def finish(imagery: SiteImagery, n_images: int) -> Finished:
         fragment = update_fragment(
             imagery.store,
             imagery.site,
+            imagery.window,
             index.values(),
             imagery.book.ledger,
             PublicAddress(imagery.store, imagery.settings.store.public_url),

@@ -21,6 +21,7 @@ _MAX_SEGMENT_BYTES = 255
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # obstore keeps names that end so for the unfinished files of a local store, and hides them.
 _UNFINISHED = re.compile(r"#[0-9]+\Z")
+_DRIVE = re.compile(r"[A-Za-z][:|]\Z")
 # What RFC 3986 lets stand in a path, so that `status=true` stays readable in a file URI.
 _PATH_SAFE = "/=:@!$&'()*+,;~"
 _FORMS = "file:///folder, file://./folder, /folder, memory:// or s3://bucket/prefix"
@@ -82,7 +83,7 @@ def check_path(path: str) -> str:
     Raises:
         BadInputError: it is empty, has an empty, `.` or `..` segment, a slash at an end, a control
             character, a segment over 255 bytes or is over 1024 bytes of UTF-8, ends in `#` and
-            digits, or lies in the folder of lock files.
+            digits or like a Windows drive, or lies in the folder of lock files.
     """
     problem = _path_problem(path)
     if problem:
@@ -160,6 +161,8 @@ def _path_problem(path: str) -> str:
         return "is empty"
     if _UNFINISHED.search(path):
         return "ends in # and digits, which local stores keep for unfinished files"
+    if _DRIVE.search(path):
+        return "ends in a letter and a colon or bar, which local stores take for a Windows drive"
     return _segments_problem(path)
 
 

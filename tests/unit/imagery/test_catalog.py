@@ -9,15 +9,18 @@ from pathlib import Path
 import pytest
 
 from estinel_assets.errors import LeaseHeldError, LeaseLostError, StoreError
-from estinel_assets.imagery.catalog import (
-    PACKED_CATALOG,
-    PublicAddress,
-    image_entry,
-    merge_catalog,
-    update_fragment,
+from estinel_assets.imagery.catalog import PACKED_CATALOG, merge_catalog
+from estinel_assets.imagery.catalog_entries import PublicAddress, image_entry
+from estinel_assets.imagery.catalog_fragments import update_fragment
+from estinel_assets.imagery.layout import (
+    CATALOG,
+    CATALOG_LEASE,
+    CATALOG_STATE,
+    INDEX,
+    fragment_path,
 )
-from estinel_assets.imagery.layout import CATALOG, CATALOG_LEASE, CATALOG_STATE, fragment_path
 from estinel_assets.imagery.site import Site
+from estinel_assets.imagery.windows import site_window
 from estinel_assets.outcomes.index import rebuild
 from estinel_assets.outcomes.object_ledger import ObjectLedger
 from estinel_assets.storage.lease import hold_lease
@@ -57,15 +60,20 @@ def record(store, site, day, reason="none", minutes=0, **detail):
 def fragment(store, site=HOBART, public=PUBLIC):
     ledger = ledger_of(store)
     rows = rebuild(ledger, (site.site_id,), {}).values()
-    return update_fragment(store, site, rows, ledger, PublicAddress(store, public))
+    address = PublicAddress(store, public)
+    return update_fragment(store, site, site_window(site), rows, ledger, address)
 
 
-def merge(store, wait_s=10.0):
-    return merge_catalog(store, lease_ttl_s=30, lease_wait_s=wait_s)
+def merge(store, wait_s=10.0, public=PUBLIC):
+    return merge_catalog(store, lease_ttl_s=30, lease_wait_s=wait_s, public_url=public)
 
 
 def catalog(store):
     return json.loads(store.get(CATALOG).data)
+
+
+def index(store):
+    return json.loads(store.get(INDEX).data)
 
 
 def test_the_schema(store):
@@ -76,6 +84,7 @@ def test_the_schema(store):
     base = "sentinel-2-c1-l2a/2024/12/04/Hobart_2024-12-04"
     view = {"view_q128": "q128", "view_hist": "histeq", "view_stretch": "stretch"}
     assert catalog(store) == {
+        "root": PUBLIC,
         "locations": [
             {
                 "id": "site_af38900f",
@@ -83,6 +92,11 @@ def test_the_schema(store):
                 "lon": 147.3257,
                 "lat": -42.8826,
                 "purpose": ["tasmania", "estuary"],
+                "grid": {
+                    "epsg": 32755,
+                    "transform": [10.0, 0.0, 523580.0, 0.0, -10.0, 5255190.0],
+                    "shape": [603, 603],
+                },
                 "images": [
                     {
                         "id": base,
@@ -100,7 +114,7 @@ def test_the_schema(store):
                     }
                 ],
             }
-        ]
+        ],
     }
 
 
@@ -176,7 +190,8 @@ def test_a_fragment_reads_only_what_changed(store, monkeypatch):
     ledger = ledger_of(store)
     rows = rebuild(ledger, (HOBART.site_id,), {}).values()
     monkeypatch.setattr(ObjectLedger, "read", reading)
-    listed = update_fragment(store, HOBART, rows, ledger, PublicAddress(store, PUBLIC))
+    address = PublicAddress(store, PUBLIC)
+    listed = update_fragment(store, HOBART, site_window(HOBART), rows, ledger, address)
 
     assert read == ["2024-12-07"]
     assert listed.n_images == 18
@@ -257,7 +272,7 @@ def test_a_merge_of_nothing_new_writes_nothing(store):
     assert [path for path in store.writes if path != CATALOG_LEASE] == []
 
 
-def test_a_fragment_that_lists_the_same_leaves_the_catalogue(store):
+def test_a_fragment_that_lists_the_same_leaves_the_document(store):
     record(store, HOBART, "2024-12-01")
     fragment(store)
     merge(store)
@@ -267,7 +282,7 @@ def test_a_fragment_that_lists_the_same_leaves_the_catalogue(store):
     store.forget()
 
     assert merge(store).n_changed == 1
-    assert [path for path in store.writes if path != CATALOG_LEASE] == [CATALOG_STATE]
+    assert [path for path in store.writes if path != CATALOG_LEASE] == [INDEX, CATALOG_STATE]
     store.forget()
     assert merge(store).n_changed == 0
 
@@ -286,17 +301,17 @@ def test_the_packed_catalogue_is_the_same_and_has_no_time(store):
     assert store.get(PACKED_CATALOG).data == packed
 
 
-@pytest.mark.parametrize("lost", [CATALOG, PACKED_CATALOG, CATALOG_STATE])
+@pytest.mark.parametrize("lost", [CATALOG, PACKED_CATALOG, CATALOG_STATE, INDEX])
 def test_what_is_lost_is_made_again(store, lost):
     record(store, HOBART, "2024-12-01")
     fragment(store)
     merge(store)
-    before = {path: store.get(path).data for path in (CATALOG, PACKED_CATALOG)}
+    before = {path: store.get(path).data for path in (CATALOG, PACKED_CATALOG, INDEX)}
     store.store.delete(lost)
 
     merge(store)
 
-    assert {path: store.get(path).data for path in (CATALOG, PACKED_CATALOG)} == before
+    assert {path: store.get(path).data for path in before} == before
     assert store.head(CATALOG_STATE)
 
 
@@ -309,10 +324,11 @@ def test_a_fragment_that_is_gone_takes_its_location_along(store):
 
     assert merge(store).n_locations == 1
     assert [entry["name"] for entry in catalog(store)["locations"]] == ["Hobart"]
+    assert [entry["name"] for entry in index(store)["locations"]] == ["Hobart"]
     assert gzip.decompress(store.get(PACKED_CATALOG).data) == store.get(CATALOG).data
 
 
-@pytest.mark.parametrize("refused", [PACKED_CATALOG, CATALOG, CATALOG_STATE])
+@pytest.mark.parametrize("refused", [PACKED_CATALOG, CATALOG, INDEX, CATALOG_STATE])
 def test_a_merge_that_stopped_halfway_is_made_up_for(store, refused):
     record(store, HOBART, "2024-12-01")
     fragment(store)
@@ -327,6 +343,7 @@ def test_a_merge_that_stopped_halfway_is_made_up_for(store, refused):
     merge(store)
 
     assert len(catalog(store)["locations"][0]["images"]) == 2
+    assert index(store)["locations"][0]["n_images"] == 2
     assert gzip.decompress(store.get(PACKED_CATALOG).data) == store.get(CATALOG).data
     assert merge(store).n_changed == 0
 
@@ -343,7 +360,7 @@ class Overtaken(RecordingStore):
         super()._write(path)
 
 
-@pytest.mark.parametrize("at", [CATALOG, PACKED_CATALOG])
+@pytest.mark.parametrize("at", [CATALOG, PACKED_CATALOG, INDEX])
 @pytest.mark.parametrize("first", [True, False])
 def test_a_merge_that_was_overtaken_undoes_nothing(at, first):
     store = Overtaken()
@@ -363,11 +380,12 @@ def test_a_merge_that_was_overtaken_undoes_nothing(at, first):
         merge(RecordingStore(store.store))
 
     store.overtake = overtake
-    with pytest.raises(LeaseLostError, match=r"image-catalog\.json.*meanwhile"):
+    with pytest.raises(LeaseLostError, match=r"(image-catalog|index)\.json.*meanwhile"):
         merge(store)
 
     newest = [image["date"] for image in catalog(store)["locations"][0]["images"]]
     assert newest[-1] == "2024-12-03"
+    assert index(store)["locations"][0]["newest"] == "2024-12-03"
     if at == PACKED_CATALOG:
         assert gzip.decompress(store.get(PACKED_CATALOG).data) == store.get(CATALOG).data
     merge(store)
@@ -396,5 +414,6 @@ def test_many_merges_at_once_lose_no_site(tmp_path):
         merged = list(pool.map(update, sites))
 
     assert {entry["name"] for entry in catalog(local)["locations"]} == {s.location for s in sites}
+    assert {entry["name"] for entry in index(local)["locations"]} == {s.location for s in sites}
     assert max(one.n_locations for one in merged) == len(sites)
     assert gzip.decompress(local.get(PACKED_CATALOG).data) == local.get(CATALOG).data

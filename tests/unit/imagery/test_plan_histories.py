@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime
 
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from estinel_assets.errors import LeaseHeldError, StoreError, UnitError
@@ -19,6 +19,7 @@ from estinel_assets.imagery.catalog import CATALOG
 from estinel_assets.imagery.markers import marker_path
 from estinel_assets.imagery.reasons import ImageryReason
 from estinel_assets.storage.opening import open_store
+from tests.support.examples import examples
 from tests.support.increment import (
     FIRST,
     HOBART,
@@ -221,7 +222,7 @@ def standing(world):
 
 
 @given(HISTORIES, st.sampled_from([0, 2, 30]), st.booleans())
-@settings(max_examples=12)
+@examples(12)
 @example([("run",), ("arrive", 3, "a"), ("die", 22, True), ("run",)], 30, False)
 @example([("run",), ("renew", 1, "a"), ("die", 12, True), ("wait", 30), ("run",)], 30, False)
 @example([("arrive", 2, "b"), ("run",), ("withdraw", 2, "b"), ("run",), ("run",)], 0, True)
