@@ -304,15 +304,16 @@ def _standing(
     folder = _folder(path, group)
     header = _read_header(store, folder)
     if header is None:
-        raise NotFoundError(
-            f"{store.uri(path)} has no finished group {group!r}; make the tile-year first"
-        )
+        raise _absent(store, path, group)
     try:
         said = header["attributes"]
         described = StoredGroup(group, said[_OBJECTS], said[_BYTES], said[_SHA256])
     except (KeyError, TypeError):
         raise _damaged(store, folder, "its zarr.json is not one of ours") from None
-    listed = _listed(store, folder)
+    sizes = _sizes(store, folder)
+    if _HEADER not in sizes:  # somebody has just begun to replace it
+        raise _absent(store, path, group)
+    listed = _without_header(sizes)
     if not _fits(described, listed):
         raise _damaged(
             store,
@@ -320,15 +321,21 @@ def _standing(
             f"{len(listed)} objects of {sum(listed.values())} bytes stand where "
             f"{described.n_objects} of {described.n_bytes} were written",
         )
-    sizes = {**listed, _HEADER: store.head(f"{folder}/{_HEADER}").size}
     return folder, described, {key: Entry(n_bytes, "") for key, n_bytes in sizes.items()}
+
+
+def _sizes(store: ObjectStore, folder: str) -> dict[str, int]:
+    """Size of every object of a group, by key."""
+    return {found.path.removeprefix(f"{folder}/"): found.size for found in store.list(folder)}
+
+
+def _without_header(sizes: Mapping[str, int]) -> dict[str, int]:
+    return {key: size for key, size in sizes.items() if key != _HEADER}
 
 
 def _listed(store: ObjectStore, folder: str) -> dict[str, int]:
     """Size of every object of a group, by key; its header aside."""
-    sizes = {found.path.removeprefix(f"{folder}/"): found.size for found in store.list(folder)}
-    sizes.pop(_HEADER, None)
-    return sizes
+    return _without_header(_sizes(store, folder))
 
 
 def _fits(described: StoredGroup, listed: Mapping[str, int]) -> bool:
@@ -345,6 +352,12 @@ def _read_header(store: ObjectStore, folder: str) -> Any:
 def _put_header(store: ObjectStore, folder: str, header: Mapping[str, Any]) -> None:
     body = dump_json(header, what=store.uri(folder))
     store.put(f"{folder}/{_HEADER}", body, content_type=JSON_TYPE)
+
+
+def _absent(store: ObjectStore, path: str, group: str) -> NotFoundError:
+    return NotFoundError(
+        f"{store.uri(path)} has no finished group {group!r}; make the tile-year first"
+    )
 
 
 def _damaged(store: ObjectStore, folder: str, why: str) -> StoreError:

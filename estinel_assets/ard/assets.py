@@ -267,7 +267,8 @@ def make_keys(
 ) -> dict[Key, str]:
     """Make sources of tile-years, show each on its partition, and say how each one stands.
 
-    What is complete stays as it is and is shown as it stands. Needs the resources in `RESOURCES`.
+    What is complete, and stands in the store, stays as it is and is shown. Needs the resources in
+    `RESOURCES`.
 
     Args:
         context: of the step.
@@ -278,6 +279,7 @@ def make_keys(
         Failure: a key cannot be used, then nothing was made; or some have no outcome.
     """
     # The arrays' packages take long to import, and defining assets is not to need them.
+    from estinel_assets.ard.availability import with_damaged
     from estinel_assets.ard.runner import run_ard
 
     settings, store = context.resources.settings.load(), context.resources.store.open()
@@ -295,7 +297,9 @@ def make_keys(
         asked = tile_years_of(keys, tile_table_of(settings, store))
         add_partitions(context.instance, TILE_YEARS, {partition_of(key) for key in keys})
         book = open_ard_book(settings, store)
-        plan = plan_keys(asked, book.standing(), settings, now=utc_now(), overwrite=anew)
+        rows = book.standing()
+        plan = plan_keys(asked, rows, settings, now=utc_now(), overwrite=anew)
+        plan = with_damaged(plan, rows, store)
         ran = run_ard(plan, settings, store, ard_run(context.run.run_id), on_ended=tell)
         for outcome in ran.outcomes:
             tell(outcome)

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from estinel_assets.ard.ard_zarr import check_group
 from estinel_assets.ard.opening import GROUPS_OF
-from estinel_assets.ard.plan import Unit
+from estinel_assets.ard.plan import ArdPlan, Unit
 from estinel_assets.ard.reasons import ArdReason
 from estinel_assets.ard.tiles import TileYear
 from estinel_assets.compute import Threads
@@ -16,7 +16,7 @@ from estinel_assets.outcomes.index import Index
 from estinel_assets.outcomes.reason import parse_reason
 from estinel_assets.storage.port import ObjectStore
 
-AT_ONCE = 8
+AT_ONCE = 16
 
 
 class State(StrEnum):
@@ -77,6 +77,21 @@ def availability(units: Sequence[Unit], rows: Index, store: ObjectStore) -> Iter
         found = {completed.item: completed.result() for completed in looked}
     for unit in units:
         yield found[unit]
+
+
+def with_damaged(plan: ArdPlan, rows: Index, store: ObjectStore) -> ArdPlan:
+    """A plan that makes again what is said to be complete and is not.
+
+    The groups of each complete unit are looked at: two requests a group. What the store refuses to
+    say is left as it is.
+
+    Args:
+        plan: of what the outcomes ask for.
+        rows: how keys ended.
+        store: holds the groups.
+    """
+    found = availability(plan.complete, rows, store)
+    return plan.making_again({one.unit for one in found if one.state is State.DAMAGED})
 
 
 def honestly_absent(tile_years: Iterable[TileYear], rows: Index) -> set[tuple[str, str]]:

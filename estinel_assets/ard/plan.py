@@ -1,13 +1,14 @@
 """What is to be made: of the tile-years and sources that are asked for, those not yet ended. Pure.
 
 A unit is made where it has no outcome, where its last attempt failed in a way that may pass, or
-where what it is made from, its collection or its rules, has changed since.
+where what it is made from, its collection or its rules, has changed since. Whether its arrays still
+stand is not known here: `availability.with_damaged` looks.
 """
 
 import json
 from collections import Counter
 from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
@@ -36,6 +37,8 @@ class Cause(StrEnum):
     RETRY = "retry"
     OVERWRITE = "overwrite"
     """Somebody asked for it, whatever stands."""
+    DAMAGED = "damaged"
+    """Its outcome says that its arrays stand, and they do not, or not whole."""
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -90,6 +93,19 @@ class ArdPlan:
     def counts(self) -> dict[str, int]:
         """Number of units by state."""
         return {state: len(self.units(state)) for state in STATES}
+
+    def making_again(self, damaged: Collection[Unit]) -> "ArdPlan":
+        """The plan in which these of its complete units are made, too.
+
+        Args:
+            damaged: units whose arrays do not stand as their outcomes say.
+        """
+        lost = [unit for unit in self.complete if unit in damaged]
+        return replace(
+            self,
+            make=(*self.make, *(PlannedUnit(unit, 1, Cause.DAMAGED) for unit in lost)),
+            complete=tuple(unit for unit in self.complete if unit not in damaged),
+        )
 
     def by_source(self, state: State = "make") -> dict[Source, int]:
         """Number of units in a state by source; a source without any is left out."""

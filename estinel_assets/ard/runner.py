@@ -106,7 +106,10 @@ def run_ard(
                 make_group,
                 part,
                 retries=settings.ard.retries,
-                is_retryable=lambda error: isinstance(error, RetryableError | WorkerDiedError),
+                # A store that refuses even the outcomes may only be away for a while.
+                is_retryable=lambda error: isinstance(
+                    error, RetryableError | WorkerDiedError | StoreError
+                ),
                 # On one machine a second runner only takes from the first.
                 straggler_multiple=STRAGGLER_MULTIPLE if _is_remote(settings, engine) else None,
             )

@@ -78,7 +78,7 @@ def run(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     json: JsonOption = False,  # noqa: ARG001 - the session knows
 ) -> None:
-    """Make what is missing of these tiles, per source; what is complete stays as it is.
+    """Make what is missing or damaged of these tiles, per source; what is complete stays as it is.
 
     What it will cost on AWS Lambda is told before it asks. Ctrl-C ends it, and keeps what is
     finished. Where DAGSTER_HOME is set, Dagster shows the results, too.
@@ -136,6 +136,7 @@ def _plan(
     settings: "Settings", asked: "tuple[TileYear, ...]", sources: str | None, *, overwrite: bool
 ) -> _Work:
     from estinel_assets.ard.asked_keys import plan_keys
+    from estinel_assets.ard.availability import with_damaged
     from estinel_assets.ard.cost import estimate_cost
     from estinel_assets.ard.latest_run import recorded
     from estinel_assets.ard.opening import open_ard_book
@@ -145,6 +146,7 @@ def _plan(
     rows = book.standing()
     each = {source: list(asked) for source in sources_of(settings, sources)}
     plan = plan_keys(each, rows, settings, now=utc_now(), overwrite=overwrite)
+    plan = with_damaged(plan, rows, store)
     estimate = estimate_cost(
         plan.by_source(), memory_mib=settings.ard.memory_mib, recorded=recorded(book, rows)
     )
@@ -157,7 +159,11 @@ def _ask(work: _Work, *, yes: bool) -> None:
     Raises:
         AbortedError: the answer is no, or there is nobody to ask.
     """
-    counts = counts_text({"to make": len(work.plan.make), **_standing(work.plan)})
+    from estinel_assets.ard.plan import Cause
+
+    damaged = sum(one.cause is Cause.DAMAGED for one in work.plan.make)
+    making = {"to make": len(work.plan.make), "of them damaged": damaged}
+    counts = counts_text({**making, **_standing(work.plan)})
     typer.echo(f"{len(work.asked)} tile-years: {counts}", err=True)
     typer.echo(f"Estimated cost on AWS Lambda:\n{work.estimate.text()}", err=True)
     if yes:

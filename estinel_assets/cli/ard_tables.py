@@ -95,6 +95,7 @@ def cost(
     """What `run` would make of these tiles, and what that costs on AWS Lambda."""
     with needs_extra("ard"):
         from estinel_assets.ard.asked_keys import plan_keys
+        from estinel_assets.ard.availability import with_damaged
         from estinel_assets.ard.cost import estimate_cost
         from estinel_assets.ard.latest_run import recorded
         from estinel_assets.ard.opening import open_ard_book
@@ -103,10 +104,12 @@ def cost(
     settings = with_options(session.settings, store_url=dest, memory_mib=memory)
     wanted = sources_of(settings, sources)
     asked = asked_tile_years(session, inputs, year)
-    book = open_ard_book(settings, open_store_of(settings))
+    store = open_store_of(settings)
+    book = open_ard_book(settings, store)
     rows = book.standing()
     each = {source: list(asked) for source in wanted}
     plan = plan_keys(each, rows, settings, now=utc_now(), overwrite=overwrite)
+    plan = with_damaged(plan, rows, store)
     estimate = estimate_cost(
         plan.by_source(), memory_mib=settings.ard.memory_mib, recorded=recorded(book, rows)
     )

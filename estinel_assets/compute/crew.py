@@ -21,13 +21,13 @@ from multiprocessing import forkserver, get_context, popen_forkserver
 from multiprocessing.connection import Connection
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from multiprocessing.process import BaseProcess
-from multiprocessing.synchronize import RLock
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pebble import ProcessExpired, ProcessPool
 
 from estinel_assets.compute import worker
 from estinel_assets.compute.answers import Answer, AnswerKind
+from estinel_assets.compute.pipe_lock import PipeLock
 from estinel_assets.compute.worker import Start
 from estinel_assets.compute.worker_errors import (
     NotTransferableError,
@@ -89,6 +89,7 @@ class _OneProcess:
 
     def __init__(self, context: ForkServerContext) -> None:
         self._context = context
+        self._lock: PipeLock | None = PipeLock(context)
         self.process: BaseProcess | None = None
 
     def get_start_method(self) -> str:
@@ -97,8 +98,11 @@ class _OneProcess:
     def Pipe(self, duplex: bool = True) -> tuple[Connection, Connection]:  # noqa: FBT001, FBT002, N802
         return self._context.Pipe(duplex)
 
-    def RLock(self) -> RLock:  # noqa: N802
-        return self._context.RLock()
+    def RLock(self) -> PipeLock:  # noqa: N802
+        # The same for what the process reads and what it writes, which it does by turns.
+        if self._lock is None:
+            raise OSError("a pool of one process has one channel")
+        return self._lock
 
     def Process(  # noqa: N802
         self,
@@ -110,6 +114,7 @@ class _OneProcess:
     ) -> BaseProcess:
         if self.process is not None:
             raise OSError("a pool of one process does not replace it")
+        self._lock = None  # the channel has it, and closes it
         self.process = _Process(target=target, name=name, args=args, kwargs=kwargs)
         return self.process
 
@@ -119,7 +124,8 @@ class _Worker:
 
     def __init__(self, start: Start) -> None:
         self._context = _OneProcess(get_context("forkserver"))
-        self._pool = ProcessPool(1, 0, worker.begin, (start,), self._context)
+        context: Any = self._context  # whose lock is one of ours
+        self._pool = ProcessPool(1, 0, worker.begin, (start,), context)
         self._joining: threading.Thread | None = None
         self.served = 0
 

@@ -23,9 +23,11 @@ from estinel_assets.compute.worker_errors import (
     TimeLimitError,
     WorkerDiedError,
 )
-from estinel_assets.errors import PermanentError, RetryableError
+from estinel_assets.errors import NotFoundError, PermanentError, RetryableError, StoreError
 from tests.support import engine_work, work
+from tests.support.engine_bucket import SIZE, engine_bucket
 from tests.support.one_by_one import OneByOne
+from tests.support.proxy import Fault
 from tests.support.real import ROOT
 
 SLOW = [pytest.mark.soak, pytest.mark.timeout(600)]
@@ -56,6 +58,21 @@ def _maker(name, request):
         return shared
 
     return of_dask
+
+
+@pytest.fixture(scope="module")
+def served():
+    """One S3 server for all tests."""
+    with engine_bucket() as bucket:
+        yield bucket
+
+
+@pytest.fixture
+def bucket(served, monkeypatch):
+    """The bucket, with its credentials where workers that are threads look for them."""
+    for variable, value in served.access.environment().items():
+        monkeypatch.setenv(variable, value)
+    return served
 
 
 @pytest.fixture(params=["one by one", "threads", *ISOLATED])
@@ -91,14 +108,18 @@ def test_every_item_comes_back_once(engine, request):
     assert sorted((one.item, one.result()) for one in completed) == squares
 
 
-def test_one_round_of_lithops():
+def test_one_round_of_lithops(bucket):
     """What is quick enough for every day; the rest is `soak`."""
-    one = LithopsEngine(2, time_limit_s=60)
+    bucket.fill(["a"])
+    items = bucket.items(["a", "absent"])
 
-    completed = {one.item: one for one in one.map(work.fail_at_two, [1, 2])}
+    completed = {
+        one.item.name: one for one in LithopsEngine(2, time_limit_s=60).map(engine_work.turn, items)
+    }
 
-    assert completed[1].result() == 1
-    assert isinstance(completed[2].error, ValueError)
+    assert completed["a"].result() == SIZE
+    assert isinstance(completed["absent"].error, NotFoundError)
+    assert bucket.turned() == {"a"}
 
 
 def test_no_items_are_no_results(engine):
@@ -346,6 +367,68 @@ def test_a_straggler_is_overtaken_by_its_backup(isolated, tmp_path):
     assert completed["slow"].attempts == 2
     assert completed["slow"].duration_s < 45
     assert {completed[str(n)].attempts for n in range(3)} == {1}
+
+
+# --- a store in S3 --------------------------------------------------------------------------------
+
+
+def test_a_store_that_fails_for_a_while_is_outlived(engine, bucket):
+    names = list("abcde")
+    bucket.fill(names)
+    failing = 6
+    bucket.proxy.spoil(lambda asked: Fault(status=503) if asked.number <= failing else None)
+
+    completed = list(
+        with_retries(
+            engine(2),
+            engine_work.turn,
+            bucket.items([*names, "absent"]),
+            retries=failing,
+            backoff=Backoff(first_s=0.05),
+            is_retryable=_may_pass,
+            straggler_multiple=None,
+        )
+    )
+
+    assert {one.item.name for one in completed if one.value == SIZE} == set(names)
+    assert [type(one.error) for one in completed if one.item.name == "absent"] == [NotFoundError]
+    assert sum(one.attempts - 1 for one in completed) == failing
+    assert bucket.turned() == set(names)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["processes", *(pytest.param(name, marks=SLOW) for name in ("dask", "lithops"))],
+)
+def test_killed_and_slow_workers_leave_whole_objects_all_the_same(name, bucket, request):
+    names = list("abcdef")
+    bucket.fill(names)
+    bucket.proxy.spoil(lambda asked: Fault(status=503) if asked.number <= 3 else None)
+
+    completed = {
+        one.item.name: one
+        for one in with_retries(
+            _maker(name, request)(2),
+            engine_work.turn,
+            bucket.items(names, a="killed", b="slow"),
+            retries=4,
+            backoff=Backoff(first_s=0.05),
+            is_retryable=_may_pass,
+            straggler_multiple=3,
+        )
+    }
+
+    assert {name: one.value for name, one in completed.items()} == dict.fromkeys(names, SIZE)
+    assert completed["a"].attempts >= 2
+    assert completed["b"].attempts >= 2
+    assert completed["b"].duration_s < engine_work.SLOW_S
+    assert bucket.turned() == set(names)
+
+
+def _may_pass(error):
+    if isinstance(error, StoreError):
+        return not isinstance(error, NotFoundError)
+    return isinstance(error, WorkerDiedError | OutOfMemoryError)
 
 
 def _wait_for(come):

@@ -294,6 +294,26 @@ def test_check_tells_missing_damaged_and_unknown_apart(
     assert ard(world, "check", "2023_13X7Y").code == 2
 
 
+def test_what_check_calls_damaged_is_made_by_run(world: ArdDagsterWorld, tmp_path: Path) -> None:
+    for tile in (TILE, OTHER):
+        world.stand(tile, "s2")
+    out = tmp_path / "again.csv"
+    world.store.delete(f"ard/2023/{TILE}.zarr/s2_10/zarr.json")
+    only = ("--sources", "s2")
+
+    checked = ard(world, "check", f"2023_{TILE}", f"2023_{OTHER}", "-o", out, *only)
+    cost = ard(world, "cost", out, *only, "--json").document
+    told = run(world, tmp_path / "reports", out, *only, "--yes")
+
+    assert checked.code == 1
+    assert (cost["asked"], cost["make"], cost["complete"]) == (1, 1, 0)
+    assert told.code == 0, told.stderr
+    assert "1 to make, 1 of them damaged" in told.stderr
+    assert world.reasons() == {f"2023/{TILE}/s2": "no_scenes", f"2023/{OTHER}/s2": "none"}
+    both = run(world, tmp_path / "reports", f"2023_{TILE}", f"2023_{OTHER}", *only, "--yes")
+    assert both.code == 6
+
+
 def test_quality_measures_and_says_what_passes_a_limit(
     world: ArdDagsterWorld, tmp_path: Path
 ) -> None:

@@ -147,6 +147,15 @@ def test_reprocessing_makes_what_is_complete_again(world: ArdDagsterWorld) -> No
     assert world.reasons() == {f"2023/{TILE}/s1": "no_scenes"}
 
 
+def test_what_is_damaged_is_made_again_unasked(world: ArdDagsterWorld) -> None:
+    world.stand(TILE, "s1")
+    world.store.delete(f"ard/2023/{TILE}.zarr/s1/zarr.json")
+
+    assert world.make(f"2023/{TILE}/s1").success
+
+    assert world.reasons() == {f"2023/{TILE}/s1": "no_scenes"}
+
+
 def test_arrays_that_are_gone_are_seen(world: ArdDagsterWorld) -> None:
     value = world.definitions().load_asset_value
     world.stand(TILE, "dem")

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from estinel_assets.ard.ard_zarr import check_group, groups_in, read_group
+from estinel_assets.ard.availability import with_damaged
 from estinel_assets.ard.dem_cells import DemCell, cell_window
 from estinel_assets.ard.making_outcomes import STANDING
 from estinel_assets.ard.opening import (
@@ -30,6 +31,7 @@ from estinel_assets.clock import utc_now
 from estinel_assets.compute import Completed, Engine, Threads
 from estinel_assets.compute.worker_errors import OutOfMemoryError, TimeLimitError, WorkerDiedError
 from estinel_assets.errors import BadInputError
+from estinel_assets.outcomes.index import Index
 from estinel_assets.outcomes.record import Outcome
 from estinel_assets.outcomes.rules import RetryRule
 from estinel_assets.raster.grids import Grid
@@ -67,12 +69,16 @@ class Pipeline:
     def store(self) -> ObjectStore:
         return shared_store(WorkSettings.of(self.settings).store)
 
+    @property
+    def rows(self) -> Index:
+        """How keys stand."""
+        return open_ard_book(self.settings, self.store).standing()
+
     def plan(self, asked: Iterable[TileYear], *sources: Source, overwrite: bool = False) -> ArdPlan:
-        rows = open_ard_book(self.settings, self.store).standing()
         return plan_ard(
             asked,
             sources or tuple(Source),
-            rows,
+            self.rows,
             self.settings,
             overwrite=overwrite,
             retry=AT_ONCE,
@@ -443,6 +449,22 @@ def test_arrays_that_were_lost_do_not_count(pipeline: Pipeline, tmp_path: Path) 
     assert found.counts() == {"write_failed": 1}
     assert "damaged" in (found.outcomes[0].error or "")
     assert len(pipeline.plan(asked, Source.DEM).make) == 1
+
+
+def test_arrays_that_were_lost_later_are_made_again(pipeline: Pipeline) -> None:
+    asked = tile_years(WEST)
+    pipeline.make(asked, Source.DEM)
+    first = pipeline.outcome(asked[0], Source.DEM).detail["groups"]
+    pipeline.store.delete(f"{asked[0].store_path}/dem/slope/c/0/0")
+
+    plan = pipeline.plan(asked, Source.DEM)
+    plan = with_damaged(plan, pipeline.rows, pipeline.store)
+    run = run_ard(plan, pipeline.settings, pipeline.store, ard_run("again"))
+
+    assert [one.cause for one in run.plan.make] == [Cause.DAMAGED]
+    assert run.counts() == {"none": 1}
+    assert pipeline.outcome(asked[0], Source.DEM).detail["groups"] == first
+    check_group(pipeline.store, asked[0].store_path, "dem", checksums=True)
 
 
 class Broken:

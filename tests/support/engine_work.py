@@ -11,7 +11,9 @@ import sys
 import threading
 import time
 import warnings
+from collections.abc import Mapping
 from contextlib import closing, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 
 from estinel_assets.errors import PermanentError, RetryableError, SourceFault
@@ -82,6 +84,45 @@ def vanish(how):
         os.kill(os.getppid(), signal.SIGKILL)
         os.kill(os.getpid(), signal.SIGKILL)
     return how
+
+
+SLOW_S = 50.0
+"""How long a slow one takes."""
+
+
+@dataclass(frozen=True)
+class Turning:
+    """One object of a store that is to be stored again, reversed."""
+
+    environment: Mapping[str, str]
+    """Variables that lead to the store's credentials; workers may be older than the store."""
+    url: str
+    endpoint_url: str
+    name: str
+    trouble: str = ""
+    """What befalls the first who does it, when half of it is done: `killed`, `slow` or nothing."""
+
+
+def turn(item):
+    """Read an object below `in/`, and store it reversed below `out/`; how many bytes it has."""
+    from estinel_assets.errors import AlreadyExistsError
+    from estinel_assets.storage import open_store
+
+    os.environ.update(item.environment)
+    store = open_store(item.url, endpoint_url=item.endpoint_url, max_retries=0)
+    body = store.get(f"in/{item.name}").data
+    if item.trouble:
+        try:
+            store.create(f"begun/{item.name}", b"")
+        except AlreadyExistsError:
+            pass
+        else:
+            if item.trouble == "killed":
+                store.put(f"out/{item.name}", b"half")
+                os.kill(os.getpid(), signal.SIGKILL)
+            time.sleep(SLOW_S)
+    store.put(f"out/{item.name}", body[::-1])
+    return len(body)
 
 
 def wait(seconds):

@@ -8,8 +8,8 @@ import pytest
 import xarray as xr
 
 from estinel_assets.ard.ard_zarr import write_group
-from estinel_assets.ard.availability import State, availability, honestly_absent
-from estinel_assets.ard.plan import Unit
+from estinel_assets.ard.availability import State, availability, honestly_absent, with_damaged
+from estinel_assets.ard.plan import ArdPlan, Cause, PlannedUnit, Unit
 from estinel_assets.ard.tiles import Source, Tile, TileYear
 from estinel_assets.errors import StoreError
 from estinel_assets.outcomes.index import IndexRow
@@ -79,6 +79,17 @@ def test_what_lost_an_object_is_damaged(store: ObjectStore, lost: str) -> None:
     store.delete(f"{ONE.store_path}/{lost}")
 
     assert state(store, standing()) is State.DAMAGED
+
+
+def test_what_is_damaged_is_planned_and_what_nobody_can_see_is_not(store: ObjectStore) -> None:
+    plan = ArdPlan(complete=(UNIT,))
+    refusing: Any = Refusing(store, "ard/")
+
+    assert with_damaged(plan, standing(), store) == plan
+    assert with_damaged(plan, standing(), refusing) == plan
+    store.delete(f"{ONE.store_path}/dem/slope/c/0/0")
+    assert with_damaged(plan, standing(), refusing) == plan
+    assert with_damaged(plan, standing(), store).make == (PlannedUnit(UNIT, 1, Cause.DAMAGED),)
 
 
 @pytest.mark.parametrize(

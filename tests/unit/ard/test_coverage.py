@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from shapely import MultiPolygon, Polygon, box
 from shapely.affinity import translate
@@ -11,6 +11,7 @@ from shapely.affinity import translate
 from estinel_assets.ard.coverage import tile_coverage
 from estinel_assets.ard.tiles import CELL_DEG, Tile
 from estinel_assets.stac.geography import geometry_of
+from tests.support.examples import examples
 from tests.support.real import real_data
 
 shares = st.floats(0, 1)
@@ -27,7 +28,7 @@ def over(tile: Tile, west: float, east: float, south: float, north: float) -> Po
     )
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(
     st.floats(-180, 180),
     st.floats(-79, 83),

@@ -127,6 +127,27 @@ def test_overwriting_makes_whatever_stands() -> None:
     assert found.make == (PlannedUnit(Unit(TILE_YEAR, Source.S2), 1, Cause.OVERWRITE),)
 
 
+def test_what_is_damaged_is_made_again_and_what_is_whole_is_left() -> None:
+    found = plan_ard(
+        [TILE_YEAR],
+        [Source.DEM, Source.S1, Source.S2],
+        {
+            one.key: one
+            for one in (row(ArdReason.NONE, source=Source.DEM), row(ArdReason.NONE, attempts=3))
+        },
+        SETTINGS,
+        retry=RETRY,
+        now=NOW,
+    )
+    dem, s1, s2 = (Unit(TILE_YEAR, source) for source in (Source.DEM, Source.S1, Source.S2))
+
+    again = found.making_again({s2, s1})
+
+    assert again.make == (PlannedUnit(s1, 1, Cause.NEW), PlannedUnit(s2, 1, Cause.DAMAGED))
+    assert again.complete == (dem,)
+    assert found.making_again(set()) == found
+
+
 @pytest.mark.parametrize(
     ("changed", "sources"),
     [

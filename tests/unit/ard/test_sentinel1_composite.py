@@ -5,7 +5,7 @@ import datetime as dt
 import numpy as np
 import pytest
 import rioxarray  # noqa: F401 - gives datasets their `rio`
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from shapely import box
@@ -21,6 +21,7 @@ from estinel_assets.ard.sentinel1_composite import (
 )
 from estinel_assets.ard.sentinel1_selection import S1Rules, S1Scene, select_s1
 from estinel_assets.ard.tiles import Tile, tile_grid
+from tests.support.examples import examples
 
 TILE = Tile(1035, 727, 15.0, -20.0)
 NAN = float("nan")
@@ -56,7 +57,7 @@ def test_what_cannot_be_a_mosaic():
 values = st.one_of(st.just(NAN), st.floats(2**-20, 4, width=32))
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(
     st.integers(1, 6).flatmap(lambda days: hnp.arrays(np.float32, (days, 2, 2, 3), elements=values))
 )

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import rioxarray  # noqa: F401 - gives datasets their `rio`
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from shapely import Polygon, box
 
@@ -20,6 +20,7 @@ from estinel_assets.ard.sentinel1_selection import (
 )
 from estinel_assets.ard.tiles import Tile
 from estinel_assets.errors import BadInputError, PermanentError, SourceFault
+from tests.support.examples import examples
 from tests.support.real import real_data
 
 TILE = Tile(1035, 727, 15.0, -20.0)
@@ -281,7 +282,7 @@ def test_without_scenes_every_quarter_is_a_gap():
     assert selection.orbit == "ascending"
 
 
-@settings(max_examples=20)
+@examples(20)
 @given(st.randoms(use_true_random=False))
 def test_the_order_of_the_search_decides_nothing(random):
     scenes = [

@@ -5,7 +5,7 @@ import datetime as dt
 import numpy as np
 import pytest
 import rioxarray  # noqa: F401 - gives datasets their `rio`
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -23,6 +23,7 @@ from estinel_assets.ard.sentinel2_selection import CloudScore, Drop, score_cloud
 from estinel_assets.raster.grids import Grid
 from estinel_assets.stac.bands import Provider, asset_keys
 from estinel_assets.stac.offsets import OffsetDecision
+from tests.support.examples import examples
 from tests.unit.stac.stac_items import C1, PC_2020, real_items
 
 NOTHING = OffsetDecision(0, "nothing to add")
@@ -66,7 +67,7 @@ def test_no_more_scenes_are_read_than_needed():
     np.testing.assert_array_equal(compose_day(scenes()), bands([1, 2], [3, 4]))
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(
     st.lists(
         st.tuples(

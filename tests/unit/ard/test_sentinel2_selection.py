@@ -6,7 +6,7 @@ import itertools
 import numpy as np
 import pytest
 import rasterio
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from shapely import Polygon, box
 
@@ -31,6 +31,7 @@ from estinel_assets.ard.sentinel2_selection import (
 )
 from estinel_assets.ard.tiles import Tile, tile_grid
 from estinel_assets.errors import BadInputError, PermanentError
+from tests.support.examples import examples
 from tests.support.real import real_data
 from tests.unit.stac.stac_items import PC_2020, real_items
 
@@ -297,7 +298,7 @@ def test_at_most_so_many_days_of_the_year():
 shares = st.floats(0, 1)
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(
     st.lists(
         st.tuples(st.dates(dt.date(2023, 1, 1), dt.date(2023, 12, 31)), shares, shares),
