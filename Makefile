@@ -43,9 +43,10 @@ test: $(VENV)/.installed-test ## install what the tests need and run them all bu
 coverage: ## run the tests and show branch coverage
 	@$(MAKE) --no-print-directory test COVERAGE='--cov --cov-report=term'
 
-soak: $(VENV)/.installed-test ## run the long tests
+# Properties run in `test` with a few examples each, and here again, with many.
+soak: $(VENV)/.installed-test ## run the long tests, and all properties with many examples
 	@tools/system-packages
-	$(BIN)/python -m pytest -m soak
+	$(BIN)/python -m pytest -m 'soak or hypothesis' --hypothesis-profile=soak
 
 check: lint types layers definitions docs ## lint, format check, types, layers, definitions, documents
 

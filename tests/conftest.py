@@ -1,5 +1,6 @@
 """What all tests share: a clean environment, Hypothesis profiles, the table of skipped tests."""
 
+import gc
 import os
 from collections.abc import Iterator
 
@@ -8,13 +9,17 @@ from hypothesis import HealthCheck, settings
 from playwright.sync_api import Page
 
 from tests.support import browser, fork_server
+from tests.support.examples import USUAL
 from tests.support.revisions import keep_revisions
 from tests.support.skips import plain_reason, skip_table
 
 # A slow machine is no failure, so examples have no deadline. In CI the same examples are tried
 # every time: what fails there fails for the change, not for luck.
-settings.register_profile("local", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "local", deadline=None, suppress_health_check=[HealthCheck.too_slow], max_examples=USUAL // 4
+)
 settings.register_profile("ci", settings.get_profile("local"), derandomize=True, database=None)
+settings.register_profile("soak", settings.get_profile("local"), max_examples=USUAL * 4)
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 keep_revisions()
@@ -50,6 +55,22 @@ def _fork_server(request: pytest.FixtureRequest, _clean_environment: None) -> No
     """Start a fork server for all tests; for a few of them it is less work to do without."""
     if len(request.session.items) >= MANY_TESTS:
         fork_server.start_complete()
+
+
+def pytest_collection() -> None:
+    """Importing makes no garbage worth a search for it."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Keep what was imported out of garbage collections, and let these be rarer.
+
+    Each would look at all of it anew: a tenth of the time that tests take.
+    """
+    gc.enable()
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import psycopg2
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, make_url, text
 
@@ -47,6 +47,7 @@ from tests.support.document_index import (
     wire,
     write_and_hang,
 )
+from tests.support.examples import examples
 from tests.support.postgres import PASSWORD, USER, Postgres, postgres_server, why_no_postgres
 
 RACERS = 20
@@ -438,7 +439,7 @@ def _matches(each: Described, query: DocumentQuery) -> bool:
     )
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(documents=_described(), queries=st.lists(_queries, min_size=1, max_size=4))
 def test_a_search_finds_what_a_plain_filter_does(
     shared: DocumentIndex, documents: list[Described], queries: list[DocumentQuery]

@@ -345,6 +345,8 @@ def test_odd_characters_come_back_as_they_were(backend: Backend) -> None:
         "a\x00b",
         "a\x7f",
         "a/b#1",
+        "a/bC:",
+        "c|",
         ".locks/00",
         "\udcff",
         "x" * 256,

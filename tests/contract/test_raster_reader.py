@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from estinel_assets.errors import PermanentError, RetryableError, SourceFault
 from estinel_assets.raster.grids import Grid
 from estinel_assets.raster.placement import affine_of_bounds
 from estinel_assets.raster.reader import RasterSource
+from tests.support.examples import examples
 from tests.support.rasters import reprojected, write_geotiff
 from tests.support.readers import every_reader, never, reader
 from tests.support.tiff_bytes import Image, placed, tiff
@@ -54,7 +55,7 @@ def grids(draw, size):
 
 
 @every_reader
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.data())
 def test_every_grid_gets_what_rasterio_makes_of_the_whole_file(files, kind, data):
     size = data.draw(st.sampled_from(sorted(SIZES)))
@@ -66,7 +67,7 @@ def test_every_grid_gets_what_rasterio_makes_of_the_whole_file(files, kind, data
 
 
 @every_reader
-@settings(max_examples=30, deadline=None)
+@examples(30)
 @given(st.data())
 def test_several_grids_at_once_get_what_each_gets_alone(files, kind, data):
     size = data.draw(st.sampled_from(sorted(SIZES)))

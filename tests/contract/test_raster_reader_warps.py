@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pyproj import Transformer
 
 from estinel_assets.raster.grids import Grid
 from estinel_assets.raster.mosaic import mosaic_classes, mosaic_rgb
 from estinel_assets.raster.reader import RasterSource
+from tests.support.examples import examples
 from tests.support.rasters import reprojected, write_geotiff
 from tests.support.readers import WARP_TOLERANCE, every_reader, reader
 
@@ -97,7 +98,7 @@ def requests(draw):
 
 
 @every_reader
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(requests())
 def test_every_pixel_is_that_in_which_its_centre_lies(files, kind, request_):
     name, grid = request_

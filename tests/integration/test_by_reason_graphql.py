@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -41,6 +41,7 @@ KINGSTON = 'Kingston,147.3300,-42.8850,10,400,300,"tasmania"'
 SITES = [site_id("Hobart"), site_id("Kingston")]
 CORRUPT, ABSENT = "2024-12-03", "2024-12-05"
 BY_REASON = "imagery_by_reason"
+PARTITION = "false:source_corrupt"
 
 
 def own_scenes(base: Path, folder: Path) -> list[Item]:
@@ -55,7 +56,7 @@ def red_file(items: list[Item], day: str) -> Path:
     return Path(found[0]["assets"]["red"]["href"].removeprefix("file://"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def spoilt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ImageryWorld, Path]]:
     """A world of two sites with one corrupt and one absent day each; and the corrupt file."""
     folder = tmp_path_factory.mktemp("by-reason")
@@ -75,7 +76,7 @@ def spoilt(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[ImageryWo
         yield world, corrupt
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def running(spoilt: tuple[ImageryWorld, Path]) -> Iterator[RunningDagster]:
     world, _ = spoilt
     with running_dagster(world.folder / "home", world.config, web=True) as dagster:
@@ -96,44 +97,76 @@ def touched(before: Mapping[str, bytes], after: Mapping[str, bytes]) -> set[str]
     return {key.removeprefix("outcomes/imagery/") for key in before if before[key] != after[key]}
 
 
-def test_a_backfill_from_the_ui_makes_exactly_the_keys_of_the_reason(spoilt, running):
+def reprocess_twice(
+    spoilt: tuple[ImageryWorld, Path],
+    instance: dg.DagsterInstance,
+    remake: Callable[[], tuple[str, bool]],
+    seen: Callable[[str], None],
+) -> None:
+    """Make again what is corrupt, in vain, and once more when it is repaired.
+
+    Args:
+        spoilt: the world, and its corrupt file.
+        instance: where the runs are recorded.
+        remake: reprocesses the reason; gives the run's id, and whether it is green.
+        seen: looks whether the partition is `failed` or `materialized`.
+    """
     world, corrupt = spoilt
     keys = {f"{site}/{CORRUPT}" for site in SITES}
     before = records(world)
 
-    red = backfill(running, BY_REASON, "false:source_corrupt")
+    red, succeeded = remake()
 
-    assert red.dagster_run.status is dg.DagsterRunStatus.FAILURE
+    assert not succeeded
     after = records(world)
     assert touched(before, after) == keys
-    assert {json.loads(after[f"outcomes/imagery/{key}"])["run_id"] for key in keys} == {
-        red.dagster_run.run_id
-    }
-    assert report(running.instance, red.dagster_run.run_id, BY_REASON) == {
+    assert {json.loads(after[f"outcomes/imagery/{key}"])["run_id"] for key in keys} == {red}
+    assert report(instance, red, BY_REASON) == {
         "reprocessed": 2,
         "left_for_another_run": 0,
         "now_source_corrupt": 2,
         "reasons_now": dict.fromkeys(keys, "source_corrupt"),
     }
-    shown = statuses(running, BY_REASON)
-    assert shown["failed"] == {"false:source_corrupt"}
-    assert "materialized" not in shown
+    seen("failed")
 
     corrupt.write_bytes(corrupt.with_suffix(".whole").read_bytes())
-    green = backfill(running, BY_REASON, "false:source_corrupt")
+    green, succeeded = remake()
 
-    assert green.dagster_run.status is dg.DagsterRunStatus.SUCCESS
+    assert succeeded
     repaired = records(world)
     assert touched(after, repaired) == keys
-    assert report(running.instance, green.dagster_run.run_id, BY_REASON)["now_none"] == 2
-    shown = statuses(running, BY_REASON)
-    assert shown["materialized"] == {"false:source_corrupt"}
-    assert "failed" not in shown
+    assert report(instance, green, BY_REASON)["now_none"] == 2
+    seen("materialized")
     for site in SITES:
         listed = {image["date"]: image for image in world.fragment(site)["images"]}
         assert CORRUPT in listed
         assert ABSENT not in listed
         assert world.reasons(site)[ABSENT] == "source_not_found"
+
+
+def test_exactly_the_keys_of_the_reason_are_made(spoilt):
+    world, _ = spoilt
+
+    def remake() -> tuple[str, bool]:
+        ran = by_reason(world, PARTITION)
+        return ran.run_id, ran.success
+
+    reprocess_twice(spoilt, world.instance, remake, lambda _: None)
+
+
+# Through web server and daemon there is one such test for every day, with collections.
+@pytest.mark.soak
+def test_so_it_is_by_a_backfill_from_the_ui(spoilt, running):
+    def remake() -> tuple[str, bool]:
+        ran = backfill(running, BY_REASON, PARTITION).dagster_run
+        return ran.run_id, ran.status is dg.DagsterRunStatus.SUCCESS
+
+    def seen(how: str) -> None:
+        shown = statuses(running, BY_REASON)
+        assert shown[how] == {PARTITION}
+        assert {"failed", "materialized"} & set(shown) == {how}
+
+    reprocess_twice(spoilt, running.instance, remake, seen)
 
 
 def by_reason(world: ImageryWorld, partition: str) -> dg.ExecuteInProcessResult:

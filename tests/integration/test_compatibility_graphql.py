@@ -54,8 +54,12 @@ query ($asset: AssetKeyInput!, $partition: String!) {
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CompatibilityWorld]:
-    # Attempts: the first, one of the retry sensor, and no more.
-    settings = {"outcomes": {"backoff_s": 3600, "max_attempts": 2}}
+    # Attempts: the first, one of the retry sensor, and no more. Runs have processes of their own
+    # already; how isolated ones fare within them is tested elsewhere.
+    settings = {
+        "outcomes": {"backoff_s": 3600, "max_attempts": 2},
+        "compatibility": {"engine": "threads"},
+    }
     folder = tmp_path_factory.mktemp("daemon") / "world"
     with compatibility_world(folder, KINDS, settings=settings) as made:
         yield made

@@ -103,7 +103,8 @@ def test_what_a_step_prints_lands_in_the_bucket(s3: S3Access, tmp_path: Path) ->
         "def loud():\n"
         "    print('a line on stdout')\n"
         "    print('a line on stderr', file=sys.stderr)\n"
-        "defs = dg.Definitions(assets=[loud])\n"
+        "with dg.DagsterInstance.get() as instance:\n"
+        "    dg.materialize([loud], instance=instance)\n"
     )
     variables = {
         **s3.environment(),
@@ -111,9 +112,8 @@ def test_what_a_step_prints_lands_in_the_bucket(s3: S3Access, tmp_path: Path) ->
         "DAGSTER_COMPUTE_LOGS_BUCKET": s3.bucket,
         "TMPDIR": str(tmp_path),
     }
-    command = ["-m", "dagster", "asset", "materialize", "--python-file", "loud.py"]
     done = subprocess.run(
-        [sys.executable, *command, "--select", "loud"],
+        [sys.executable, "loud.py"],
         cwd=tmp_path,
         env=process_environment(variables),
         capture_output=True,

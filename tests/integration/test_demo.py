@@ -128,6 +128,23 @@ def test_the_catalogue_lists_images_that_are_there(demo: MadeDemo) -> None:
         assert image["attribution"].startswith("Contains modified Copernicus Sentinel data")
 
 
+def test_the_page_and_its_index_stand_beside_the_catalogue(demo: MadeDemo) -> None:
+    folder = demo.root / "store" / "catalog"
+    index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+    of_site = {location["name"]: location for location in index["locations"]}
+    listed = images(demo)
+
+    assert (folder / "index.html").is_file()
+    assert {name: one["n_images"] for name, one in of_site.items()} == {
+        name: len(entries) for name, entries in listed.items()
+    }
+    assert sum(one["faults"] for one in of_site.values()) == 0, "the repaired file is a fault"
+    for name, one in of_site.items():
+        assert one["newest_image"] == max(listed[name], key=lambda image: image["date"])
+        part = json.loads((folder / one["file"]).read_text(encoding="utf-8"))
+        assert sum(reason == "none" for reason in part["days"].values()) == one["n_images"]
+
+
 def test_pictures_have_contrast_and_the_size_of_the_window(demo: MadeDemo) -> None:
     for of_site in images(demo).values():
         image = max(of_site, key=lambda one: one["clear_fraction"])

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from uuid import uuid4
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from estinel_assets.demo.handle_app import LocalHandleApp
@@ -13,6 +13,7 @@ from estinel_assets.pids.handle_client import HandleClient
 from estinel_assets.pids.ports import ADMIN_TYPE
 from tests.support.announced import announcements, attempts
 from tests.support.asgi import serve_asgi
+from tests.support.examples import examples
 from tests.support.handles import handle_app, handle_client
 from tests.support.memory_handles import MemoryHandles
 from tests.support.proxy import Fault, FaultProxy, Passed
@@ -44,7 +45,7 @@ Standing = dict[str, set[tuple[int, str, str]]]
 """Index, type and text of values by handle."""
 
 
-@settings(max_examples=8)
+@examples(8)
 @given(st.data())
 def test_any_order_repetition_and_interruption_end_in_the_same_records(
     app: LocalHandleApp, proxy: FaultProxy, client: HandleClient, data: st.DataObject

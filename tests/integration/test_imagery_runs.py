@@ -223,6 +223,7 @@ NOTHING_STANDS = "false:too_cloudy"
 def test_every_asset_loads_as_what_it_is(standing):
     world, _ = standing
     world.run("build_web_catalog")
+    world.run("build_image_ratings")
     assert world.materialize("imagery_by_reason", partition=NOTHING_STANDS).success
     defs = world.definitions()
     graph = defs.resolve_asset_graph()
@@ -246,6 +247,9 @@ def test_every_asset_loads_as_what_it_is(standing):
     for view in VIEW_NAMES:
         assert loaded["views"][f"uri_{view}"].str.endswith(f"_{view}.png").all()
     assert loaded["web_catalog"]["images"] == 5
+    assert loaded["image_ratings"].columns.tolist() == [
+        "image_id", "site", "date", "good", "ok", "bad", "raters", "consensus",
+    ]  # fmt: skip
     for name, value in loaded.items():
         assert value is not None, name
 

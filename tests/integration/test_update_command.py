@@ -284,28 +284,14 @@ def test_an_interrupted_update_says_what_stands_and_is_finished_by_the_next(
             assert set(standing.values()) == {"none"}
             assert runs(home)[-1] == ("update_site", SITE, "FAILURE")
             before = world.versions()
-            finished = estinel_in_process(world, home)
+            finished = update(world, home)
 
-            assert finished["days"] == 5 - len(standing)
+            assert finished.code == 0, finished.stderr
+            assert finished.document["days"] == 5 - len(standing)
             assert world.reasons(SITE) == dict.fromkeys(DAYS, "none")
             after = world.versions()
             kept = {path for path in before if any(day in path for day in standing)}
             assert {path: after[path] for path in kept} == {path: before[path] for path in kept}
-
-
-def estinel_in_process(world: ImageryWorld, home: Path) -> Any:
-    """An update in a process of its own, since a server of this one gives the scenes."""
-    done = subprocess.run(
-        command_line(["--config", world.config, "update", "--json"]),
-        cwd=world.folder,
-        env=process_environment({"DAGSTER_HOME": str(home)}),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
 
 
 def wait_for(process: subprocess.Popen[str], seen: Any) -> None:

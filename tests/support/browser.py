@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 
@@ -52,8 +52,8 @@ def why_no_browser() -> str | None:
 
 
 @contextmanager
-def open_page(width: int = 1400, height: int = 900) -> Iterator[Page]:
-    """An empty page in a fresh browser with a profile of its own.
+def open_browser(*more_arguments: str) -> Iterator[Browser]:
+    """A fresh browser with a profile of its own.
 
     Close it before anything in the same thread uses asyncio: Playwright's loop runs until then.
     """
@@ -64,10 +64,16 @@ def open_page(width: int = 1400, height: int = 900) -> Iterator[Page]:
             executable_path=executable,
             headless=True,
             chromium_sandbox=os.geteuid() != 0,  # Chromium's sandbox refuses to run as root
-            args=list(_ARGUMENTS),
+            args=[*_ARGUMENTS, *more_arguments],
         )
         try:
-            page = browser.new_page(viewport={"width": width, "height": height})
-            yield page
+            yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def open_page(width: int = 1400, height: int = 900) -> Iterator[Page]:
+    """An empty page in a browser of its own; see `open_browser`."""
+    with open_browser() as browser:
+        yield browser.new_page(viewport={"width": width, "height": height})

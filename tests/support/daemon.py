@@ -1,7 +1,8 @@
 """A Dagster home with real processes on it: code server, daemon and web server.
 
 The daemon is Dagster's own, only quicker: it looks at sensors and backfills once a second. The
-sensors are the product's own with a shorter interval, and those that a test names are on.
+sensors are the product's own with a shorter interval, and those that a test names are on. The
+processes of runs come from a fork server, which has imported what each would import anew.
 """
 
 import os
@@ -40,6 +41,18 @@ for sensor in defs.sensors:
     running = sensor.name in ON
     status = dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
     sensor._default_status = status
+"""
+_CODE = """\
+import multiprocessing
+import sys
+
+from dagster._cli import main
+
+forking = multiprocessing.get_context("forkserver")
+forking.set_forkserver_preload(["tests.support.forked"])
+multiprocessing.get_context = lambda method=None: forking
+sys.argv = ["dagster", *{arguments!r}]
+main()
 """
 _DAEMON = """\
 import sys
@@ -183,7 +196,7 @@ def running_dagster(
     workspace = home / "workspace.yaml"
     workspace.write_text(_WORKSPACE.format(port=port, location=LOCATION), encoding="utf-8")
     environment = process_environment({"DAGSTER_HOME": str(home), "ESTINEL_CONFIG": str(config)})
-    code = ["-m", "dagster", "api", "grpc", "--python-file", str(definitions)]
+    code = ["api", "grpc", "--python-file", str(definitions)]
     code += ["--port", str(port), "--host", "127.0.0.1", "--location-name", LOCATION]
     with ExitStack() as stack:
         instance = stack.enter_context(dg.DagsterInstance.from_config(str(home)))
@@ -194,7 +207,7 @@ def running_dagster(
                 _process(arguments, home / f"{name}.log", environment)
             )
 
-        start("code", code)
+        start("code", ["-c", _CODE.format(arguments=code)])
         running.until(lambda: _answers(port), "the code server")
         start("daemon", ["-c", _DAEMON.format(workspace=str(workspace))])
         if web_port is not None:

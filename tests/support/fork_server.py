@@ -17,6 +17,8 @@ FORKED = (
 )
 """What the processes of tests import, beside the readers for those that check collections."""
 
+LAST = "tests.support.forked"
+
 _complete: set[int] = set()
 """The server that has imported all of this, once it runs."""
 
@@ -30,7 +32,7 @@ def start_complete() -> None:
     # Not at the top: what is imported before the measuring of coverage begins counts as not run.
     from estinel_assets.compatibility.opening_checks import PRELOADED
 
-    get_context("forkserver").set_forkserver_preload([*FORKED, *PRELOADED])
+    get_context("forkserver").set_forkserver_preload([*FORKED, *PRELOADED, LAST])
     forkserver.ensure_running()
     if (pid := _running()) is not None:
         _complete.add(pid)

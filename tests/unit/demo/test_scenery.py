@@ -5,13 +5,14 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from estinel_assets.demo.clouds import Weather, clouds_over, shadow_shift
 from estinel_assets.demo.noise import blur, cells, relief, smoothstep, spectral
 from estinel_assets.demo.sun import Sun, sun_at
 from estinel_assets.demo.surface import cast_shadow, sunlight
+from tests.support.examples import examples
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,7 @@ def test_a_wall_casts_its_shadow_as_far_as_trigonometry_says() -> None:
 
 
 @given(seed=st.integers(0, 2**32), exponent=st.floats(0.2, 2.5), stretch=st.floats(1, 6))
-@settings(max_examples=20, deadline=None)
+@examples(20)
 def test_noise_is_standardised_and_repeatable(seed: int, exponent: float, stretch: float) -> None:
     def draw() -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
         rng = np.random.default_rng(seed)

@@ -3,7 +3,7 @@
 import logging
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from estinel_assets.errors import StoreError
@@ -12,6 +12,7 @@ from estinel_assets.pids.batch_names import covers
 from estinel_assets.pids.batches import OutcomeBatches
 from estinel_assets.pids.incoming import TopicPartition
 from estinel_assets.storage.opening import open_store
+from tests.support.examples import examples
 from tests.support.outcomes import outcome
 from tests.support.recording_store import RecordingStore
 
@@ -213,7 +214,7 @@ def test_each_call_for_retried_ones_has_its_batch(store) -> None:
         batches.add_retried([outcome("cmip6", "x", "y")], "run-1")
 
 
-@settings(max_examples=15)
+@examples(15)
 @given(
     st.lists(st.tuples(st.sampled_from([AT, OTHER]), st.integers(1, 7)), max_size=6),
     st.integers(1, 6),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from estinel_assets.pids.consumer import Ending, Limits
@@ -22,6 +22,7 @@ from tests.support.cmip6_messages import (
     item,
     patch_message,
 )
+from tests.support.examples import examples
 from tests.support.log_source import Log, LogSource, at
 from tests.support.memory_items import MemoryItems
 from tests.support.pid_world import Death, DiedError, Faults, World, expected_records
@@ -189,7 +190,7 @@ def assert_every_end_is_the_same(world: World, log: Log) -> None:
 
 
 @given(logs(), ATTEMPTS, st.booleans())
-@settings(max_examples=25)
+@examples(25)
 def test_any_sequence_of_deaths_and_faults_ends_as_a_clean_run(
     log: Log, attempts: list[Attempt], replayed: bool
 ) -> None:
@@ -199,7 +200,7 @@ def test_any_sequence_of_deaths_and_faults_ends_as_a_clean_run(
 @pytest.mark.soak
 @pytest.mark.timeout(3600)
 @given(logs(), ATTEMPTS, st.booleans())
-@settings(max_examples=2000)
+@examples(2000)
 def test_many_more_sequences_of_deaths_and_faults_end_as_a_clean_run(
     log: Log, attempts: list[Attempt], replayed: bool
 ) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from copy import deepcopy
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -112,7 +113,8 @@ def mutated(draw: st.DrawFn) -> bytes:
             inner = inner[step]
         match draw(st.sampled_from(["replace", "replace", "remove", "rename"])):
             case "replace":
-                inner[last] = draw(ODD | json_values)
+                # A copy: what is within may be changed further on.
+                inner[last] = deepcopy(draw(ODD | json_values))
             case "remove":
                 del inner[last]
             case _ if isinstance(inner, dict):

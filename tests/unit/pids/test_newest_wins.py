@@ -1,12 +1,13 @@
 """The newest announcement of a handle wins, whatever the order in which they come."""
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from estinel_assets.errors import RetryableError
 from estinel_assets.pids.ports import HandleRecord
 from tests.support.announced import Announced, announcements, attempts
 from tests.support.cmip6_messages import PREFIX
+from tests.support.examples import examples
 from tests.support.handles import own_values, texts_of
 from tests.support.memory_handles import MemoryHandles
 
@@ -19,7 +20,7 @@ def in_order(announced: list[Announced]) -> dict[str, HandleRecord]:
     return service.handles
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(st.data())
 def test_any_order_repetition_and_interruption_end_in_the_same_records(data: st.DataObject) -> None:
     announced = data.draw(announcements(prefix=PREFIX))
@@ -33,7 +34,7 @@ def test_any_order_repetition_and_interruption_end_in_the_same_records(data: st.
     assert service.handles == in_order(announced)
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(announcements(prefix=PREFIX))
 def test_a_record_has_the_values_of_its_newest_announcement_and_no_others(
     announced: list[Announced],

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from estinel_assets.publishing.catalogs import MAX_DEPTH, find_catalogs, read_catalog
@@ -38,6 +38,7 @@ from tests.support.catalog_folders import (
     unity,
     write,
 )
+from tests.support.examples import examples
 from tests.support.tracing import tracing
 
 
@@ -508,7 +509,7 @@ def _never_an_error(first: Document, second: Document, root: Document | None) ->
 _THREE = {"first": _hostile(), "second": _hostile(), "root": st.none() | _hostile()}
 
 
-@settings(max_examples=25, deadline=None)
+@examples(25)
 @given(**_THREE)
 def test_hostile_documents_are_faults_and_never_errors(
     first: Document, second: Document, root: Document | None
@@ -518,7 +519,7 @@ def test_hostile_documents_are_faults_and_never_errors(
 
 @pytest.mark.soak
 @pytest.mark.timeout(1800)
-@settings(max_examples=3000, deadline=None)
+@examples(3000)
 @given(**_THREE)
 def test_very_many_hostile_documents_are_faults_and_never_errors(
     first: Document, second: Document, root: Document | None
@@ -526,7 +527,7 @@ def test_very_many_hostile_documents_are_faults_and_never_errors(
     _never_an_error(first, second, root)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(raw=st.binary(max_size=60) | st.text(max_size=60).map(lambda text: text.encode("utf-16")))
 def test_any_bytes_as_a_catalogue_are_faults(raw: bytes) -> None:
     with tempfile.TemporaryDirectory() as name:

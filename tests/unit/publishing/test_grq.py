@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from estinel_assets.publishing.datasets_config import Route
@@ -16,6 +16,7 @@ from estinel_assets.publishing.grq import (
     utc_time,
 )
 from estinel_assets.publishing.model import Place, StoreAt
+from tests.support.examples import examples
 from tests.support.job_folders import LOCATION
 
 ROUTE = Route(
@@ -241,7 +242,7 @@ _json = st.recursive(
 )
 
 
-@settings(max_examples=60)
+@examples(60)
 @given(st.sampled_from(["Point", "polygon", "MultiPolygon", "linestring"]), _json)
 def test_no_location_breaks_the_check(kind: str, coordinates: Any) -> None:
     location = {"type": kind, "coordinates": coordinates}

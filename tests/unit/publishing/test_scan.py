@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from estinel_assets.errors import BadInputError
@@ -25,6 +25,7 @@ from estinel_assets.publishing.scanned import (
     ScannedFile,
 )
 from estinel_assets.publishing.spool import Spool
+from tests.support.examples import examples
 from tests.support.job_folders import (
     CATALOGS,
     DATASET,
@@ -355,7 +356,7 @@ def made(products: dict[str, dict[str, str]], *, source: str = "/job") -> list[M
     ]
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(_products, st.randoms(use_true_random=False))
 def test_neither_order_nor_place_matters(products: dict[str, dict[str, str]], random: Any) -> None:
     def shuffled(anything: dict[str, Any]) -> dict[str, Any]:
@@ -366,7 +367,7 @@ def test_neither_order_nor_place_matters(products: dict[str, dict[str, str]], ra
     assert fingerprint_of(made(products)) == fingerprint_of(made(other, source="/elsewhere"))
 
 
-@settings(max_examples=50)
+@examples(50)
 @given(_products, _products)
 def test_other_content_has_another_fingerprint(
     one: dict[str, dict[str, str]], other: dict[str, dict[str, str]]

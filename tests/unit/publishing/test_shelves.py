@@ -5,11 +5,12 @@ import tracemalloc
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from estinel_assets.publishing.shelves import AT_ONCE, Row, Shelf, plain
 from estinel_assets.publishing.spool import Spool
+from tests.support.examples import examples
 
 _names = st.text(st.characters(codec="utf-8"), max_size=3)
 _keys = st.tuples(st.sampled_from(["", "a", "b"]), _names)
@@ -22,7 +23,7 @@ def _shelf(spool: Spool, *rows: Row) -> Shelf[Row]:
     return made
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(_rows, _rows)
 def test_a_shelf_is_a_sorted_dictionary(rows: list[Row], others: list[Row]) -> None:
     twice: list[tuple[Row, Row]] = []

@@ -3,16 +3,17 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from estinel_assets.publishing.spool import Spool
+from tests.support.examples import examples
 
 _texts = st.text(st.characters(codec="utf-8"), max_size=20)
 _documents = st.dictionaries(_texts, st.one_of(_texts, st.integers(), st.none(), st.booleans()))
 
 
-@settings(max_examples=30)
+@examples(30)
 @given(st.lists(_documents, max_size=8))
 def test_documents_come_back_in_any_order(documents: list[dict[str, object]]) -> None:
     with Spool() as spool:

@@ -5,12 +5,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from estinel_assets.publishing.ending import Action, PublicationError
 from estinel_assets.publishing.model import JsonObject, Policy
 from estinel_assets.publishing.reasons import PublishingReason
+from tests.support.examples import examples
 from tests.support.publishing import (
     Fault,
     Made,
@@ -59,14 +60,18 @@ def _count(world: World, old: Made, new: Made | None) -> int:
 @pytest.mark.parametrize("removing", [False, True], ids=["replacing", "removing"])
 @pytest.mark.parametrize("mode", list(Mode))
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("step", [len(Mode), pytest.param(1, marks=pytest.mark.soak)])
 def test_a_fault_at_any_effect_leaves_all_of_the_old_or_all_of_the_new(
-    world: World, old: Made, new: Made, after: bool, mode: Mode, removing: bool
+    world: World, old: Made, new: Made, step: int, after: bool, mode: Mode, removing: bool
 ) -> None:
+    """Of a few steps, each kind of fault takes its own: together they come at every effect."""
     total = _count(world, old, None if removing else new)
     assert total > 15
     ended = {"old": 0, "new": 0}
     empty = world.snapshot()
-    for at in range(total):
+    replaced = _replaced(world, old, new)
+    world.publisher().remove("p")
+    for at in {0, total - 1, *range(list(Mode).index(mode) % step, total, step)}:
         world.publisher().publish(old, "p", Policy.FAIL)
         before = world.snapshot()
         fault = Fault(at, after=after, mode=mode)
@@ -91,7 +96,7 @@ def test_a_fault_at_any_effect_leaves_all_of_the_old_or_all_of_the_new(
             if not removing:
                 again = world.publisher().publish(new, "p", Policy.FAIL)
                 assert again.action is Action.UNCHANGED, fault.seen[at]
-                assert world.snapshot() == _replaced(world, old, new), fault.seen[at]
+                assert world.snapshot() == replaced, fault.seen[at]
         world.publisher().remove("p")
         assert world.snapshot() == empty, fault.seen[at]
     assert ended["old"]
@@ -100,7 +105,6 @@ def test_a_fault_at_any_effect_leaves_all_of_the_old_or_all_of_the_new(
 
 def _replaced(world: World, old: Made, new: Made) -> JsonObject:
     """What stands after replacing without faults."""
-    world.publisher().remove("p")
     world.publisher().publish(old, "p", Policy.FAIL)
     world.publisher().publish(new, "p", Policy.REPLACE)
     return world.snapshot()
@@ -189,7 +193,7 @@ def contents(draw: st.DrawFn, folder: Path) -> Made:
     )
 
 
-@settings(deadline=None, max_examples=25, suppress_health_check=[HealthCheck.too_slow])
+@examples(25)
 @given(st.data())
 def test_any_history_with_any_faults_is_one_of_whole_publications(data: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as name, memory_world(Path(name)) as world:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import shapely
 from affine import Affine
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pyproj import Transformer
 from rasterio.features import geometry_mask
@@ -17,6 +17,7 @@ from shapely.geometry import mapping, shape
 
 from estinel_assets.raster.footprints import Extent, inside_footprint, tile_coverage
 from estinel_assets.raster.grids import Grid
+from tests.support.examples import examples
 from tests.support.real import real_data
 
 SCENE = "imagery/earthsearch_33T_20230818/S2A_33TWL_20230818_0_L2A/S2A_33TWL_20230818_0_L2A.json"
@@ -114,7 +115,7 @@ def footprints(draw):
 
 
 @given(footprints(), st.sampled_from(["as it is", "jumps"]))
-@settings(max_examples=40, deadline=None)
+@examples(40)
 def test_every_pixel_is_where_its_degrees_say(drawn, form):
     grid, footprint = drawn
     geometry = mapping(footprint) if form == "as it is" else wrapped(footprint)
@@ -122,7 +123,7 @@ def test_every_pixel_is_where_its_degrees_say(drawn, form):
 
 
 @given(footprints(), st.sampled_from([300.0, 2500.0, 9000.0]))
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_a_margin_keeps_that_far_from_the_border_and_no_farther(drawn, margin):
     grid, footprint = drawn
     found = inside_footprint(mapping(footprint), grid, margin_m=margin)
@@ -374,14 +375,14 @@ junk = st.fixed_dictionaries(
 
 
 @given(junk)
-@settings(max_examples=80, deadline=None)
+@examples(80)
 def test_no_geometry_raises(geometry):
     for grid in (SOUTH_POLE, TASMANIA):
         assert inside_footprint(geometry, grid, margin_m=500.0).shape == grid.shape
 
 
 @given(st.lists(st.tuples(st.floats(-180, 180), st.floats(-90, 90)), min_size=3, max_size=8))
-@settings(max_examples=80, deadline=None)
+@examples(80)
 def test_whatever_a_ring_is_no_pixel_outside_its_degrees_is_inside(corners):
     found = inside_footprint(polygon(*corners), SOUTH_POLE)
     if found.any():

@@ -14,13 +14,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from estinel_assets.errors import PermanentError, RetryableError, SourceFault
 from estinel_assets.raster.grids import Grid
 from estinel_assets.raster.reader import Pixels, RasterSource
 from tests.support import tiff_bytes as tb
+from tests.support.examples import examples
 from tests.support.lying_tiffs import LEFT, LIES, MUST_FAIL, PIXELS, PLACE, TOP, giants
 from tests.support.readers import every_reader, never, reader
 from tests.support.real import ROOT, real_data
@@ -92,7 +93,7 @@ def test_the_sound_files_are_read(path):
 CHANGES = st.lists(st.tuples(st.floats(0, 0.999), st.integers(1, 255)), min_size=1, max_size=10)
 
 
-@settings(max_examples=200, deadline=None)
+@examples(200)
 @given(
     st.sampled_from(sorted(SOUND)),
     CHANGES,
@@ -106,7 +107,7 @@ def test_flips_in_a_head_give_pixels_or_an_error(path, name, changes, grid, keep
     outcome(path, bytes(content), grid)
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.sampled_from(["classic", "big", "big-endian"]), CHANGES)
 def test_flips_in_blocks_are_errors_or_change_nothing(path, name, changes):
     content = bytearray(SOUND[name])
@@ -118,7 +119,7 @@ def test_flips_in_blocks_are_errors_or_change_nothing(path, name, changes):
         np.testing.assert_array_equal(found, PIXELS)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.sampled_from(sorted(SOUND)), CHANGES, st.sampled_from([PART, COARSE, WARPED]))
 def test_flips_anywhere_give_the_right_shape_or_an_error(path, name, changes, grid):
     content = bytearray(SOUND[name])
@@ -128,7 +129,7 @@ def test_flips_anywhere_give_the_right_shape_or_an_error(path, name, changes, gr
 
 
 @every_reader
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.sampled_from(sorted(SOUND)), st.floats(0, 1), st.sampled_from([WHOLE, PART]))
 def test_a_file_cut_off_anywhere_is_an_error_or_right(path, kind, name, share, grid):
     whole = SOUND[name]
@@ -138,7 +139,7 @@ def test_a_file_cut_off_anywhere_is_an_error_or_right(path, kind, name, share, g
     assert not (grid is WHOLE and share < 0.7 and found is not None)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.sampled_from(sorted(SOUND)), st.floats(0, 1), st.floats(0, 1), st.binary(max_size=40))
 def test_pieces_taken_out_or_put_in_give_the_right_shape_or_an_error(path, name, a, b, piece):
     content = SOUND[name]
@@ -146,20 +147,20 @@ def test_pieces_taken_out_or_put_in_give_the_right_shape_or_an_error(path, name,
     outcome(path, content[:start] + piece + content[stop:], WHOLE)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.sampled_from(sorted(SOUND)), st.integers(4, 1100), st.binary(min_size=1, max_size=3000))
 def test_noise_behind_a_real_beginning_is_an_error_or_of_the_right_shape(path, name, kept, noise):
     outcome(path, SOUND[name][:kept] + noise, WHOLE)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.sampled_from([b"II*\0", b"MM\0*", b"II+\0\x08\0\0\0", b""]), st.binary(max_size=600))
 def test_noise_is_an_error(path, head, noise):
     assert outcome(path, head + noise, WHOLE) is None
 
 
 @pytest.mark.parametrize("name", ["AOT.tif", "SCL.tif", "B11.tif"])
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(
     st.lists(st.tuples(st.floats(0, 1), st.integers(1, 255)), min_size=1, max_size=6),
     st.none() | st.floats(0.01, 1),

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from affine import Affine
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pyproj import Transformer
 
@@ -16,6 +16,7 @@ from estinel_assets.raster.index_maps import (
     index_map,
     source_positions,
 )
+from tests.support.examples import examples
 
 SOURCE = "EPSG:32755"
 TRANSFORM = Affine(10, 0, 699_960, 0, -10, 5_300_020)
@@ -31,7 +32,7 @@ def exact(crs, transform, grid):
     return ~transform @ (x, y)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(
     st.sampled_from(["EPSG:32756", "EPSG:32754", "EPSG:3031", "EPSG:3112"]),
     st.integers(1, 90),

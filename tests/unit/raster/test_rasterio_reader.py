@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from estinel_assets.raster.grids import Grid
 from estinel_assets.raster.rasterio_reader import RasterioReader
 from estinel_assets.raster.reader import RasterSource
+from tests.support.examples import examples
 from tests.support.rasters import reprojected, write_geotiff
 
 SHAPE = (170, 200)
@@ -57,7 +58,7 @@ def requests(draw):
     return name, size, Grid(grid_crs, x, y, resolution, width, height)
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(requests())
 def test_a_warp_is_what_rasterio_makes_of_the_whole_file(files, request_):
     name, size, grid = request_

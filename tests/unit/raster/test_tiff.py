@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.io import MemoryFile
 
@@ -25,6 +25,7 @@ from estinel_assets.raster.tiff import (
     read_tiff,
 )
 from tests.support import tiff_bytes as tb
+from tests.support.examples import examples
 
 TRANSFORM = Affine(10.0, 0.0, 499980.0, 0.0, -10.0, 5300040.0)
 
@@ -282,7 +283,7 @@ SOUND = made(size=(260, 260), nodata=0)
 BIG = made(size=(260, 260), nodata=0, BIGTIFF="YES", predictor=2)
 
 
-@settings(max_examples=400, deadline=1000)
+@examples(400, deadline=1000)
 @given(
     sound=st.sampled_from([SOUND, BIG]),
     places=st.lists(st.tuples(st.integers(0, 700), st.integers(0, 255)), min_size=1, max_size=12),
@@ -312,7 +313,7 @@ HEADS = [
 ]
 
 
-@settings(max_examples=200, deadline=1000)
+@examples(200, deadline=1000)
 @given(st.binary(max_size=400), st.sampled_from(HEADS))
 def test_noise_behind_a_head_is_an_error(noise: bytes, head: bytes) -> None:
     with pytest.raises((MalformedTiffError, UnsupportedTiffError)):

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from rasterio.io import MemoryFile
 from rasterio.windows import Window
 
 from estinel_assets.raster.tiff import MalformedTiffError, TiffImage, read_tiff
 from estinel_assets.raster.tiff_blocks import decode_block
+from tests.support.examples import examples
 
 HEIGHT, WIDTH, BLOCK = 300, 420, 128
 TRANSFORM = Affine(10.0, 0.0, 0.0, 0.0, -10.0, 0.0)
@@ -82,7 +83,7 @@ PARTED = [made(compress=name, predictor=2) for name in ("none", "deflate", "lzw"
 PARTED.append(made("float32", compress="deflate", predictor=3))
 
 
-@settings(max_examples=80, deadline=None)
+@examples(80)
 @given(
     st.sampled_from(PARTED),
     st.integers(0, BLOCK - 1),
@@ -129,7 +130,7 @@ def test_a_bomb_is_never_more_than_its_block() -> None:
     assert decode_block(image_of(PARTED[1]), bomb, rows=slice(0, 9)).shape == (9, BLOCK)
 
 
-@settings(max_examples=150, deadline=1000)
+@examples(150, deadline=1000)
 @given(
     st.sampled_from(["deflate", "lzw", "zstd"]),
     st.lists(st.tuples(st.integers(0, 30_000), st.integers(0, 255)), min_size=1, max_size=8),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import rasterio
 from affine import Affine
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from rasterio.io import MemoryFile
@@ -20,6 +20,7 @@ from estinel_assets.raster.grids import Grid
 from estinel_assets.raster.scl import SCL_COLOURS
 from estinel_assets.raster.tiff import Predictor, Tag
 from estinel_assets.raster.tiff_writer import deflated_blocks, filled, places
+from tests.support.examples import examples
 
 NAMES = ("red", "green", "blue")
 TAGS = {"LOCATION": "Hobart", "ATTRIBUTION": "Contains modified Copernicus Sentinel data 2024 ©"}
@@ -171,7 +172,7 @@ def test_numbers_of_other_types_and_byte_orders_survive(dtype: str) -> None:
             np.testing.assert_array_equal(dataset.read(), array)
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(
     st.tuples(st.integers(1, 4), st.integers(1, 40), st.integers(1, 40)).flatmap(
         lambda shape: arrays(np.uint16, shape)

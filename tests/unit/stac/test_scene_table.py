@@ -30,6 +30,7 @@ from estinel_assets.stac.scene_table import (
     table_path,
 )
 from estinel_assets.stac.scenes import parse_scene
+from tests.support.examples import examples
 from tests.unit.stac.stac_items import (
     C1,
     PC_2020,
@@ -296,7 +297,7 @@ def afresh(state: dict[str, tuple[Json, bool]]) -> pa.Table:
     )
 
 
-@settings(max_examples=100, deadline=None)
+@examples(100)
 @given(st.lists(st.tuples(FOUND, SPANS, st.booleans()), max_size=6))
 def test_any_history_follows_the_rules_and_leaves_no_trace_of_itself(
     history: list[tuple[list[Json], list[tuple[datetime, datetime]], bool]],

@@ -9,7 +9,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from estinel_assets.errors import BadInputError, PermanentError, RetryableError, SourceFault
@@ -22,6 +22,7 @@ from estinel_assets.stac.spans import (
     search_spans,
     split_query,
 )
+from tests.support.examples import examples
 from tests.unit.stac.stac_items import made_item
 
 Json = dict[str, Any]
@@ -130,7 +131,7 @@ def test_a_query_keeps_all_but_its_span() -> None:
 HALF_DAYS = st.lists(st.integers(0, 400).map(lambda halves: halves / 2), unique=True, max_size=12)
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(
     HALF_DAYS,
     st.integers(0, 200),
@@ -153,7 +154,7 @@ def test_windows_find_what_one_search_finds(
     )
 
 
-@settings(max_examples=50, deadline=None)
+@examples(50)
 @given(HALF_DAYS, st.sets(st.integers(0, 7)), st.sets(st.integers(0, 400)))
 def test_a_scene_is_withdrawn_only_if_a_window_that_answered_covers_it(
     days: list[float], lost_windows: set[int], lost_days: set[int]

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from estinel_assets.errors import BadInputError
@@ -14,6 +14,7 @@ from estinel_assets.stac.api.database import Database
 from estinel_assets.stac.api.filters import MAX_DEPTH, MAX_OPERATIONS, parse_filter
 from estinel_assets.stac.api.items import ItemRepository, load_items
 from estinel_assets.stac.api.parameters import parse_search
+from tests.support.examples import examples
 from tests.support.stac_api import stac_collection, stac_item
 
 COMPARISONS = {
@@ -122,7 +123,7 @@ def truth(expression, item):
     return COMPARISONS[op](value, literal)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(items(), max_size=12), st.lists(FILTERS, min_size=1, max_size=8))
 def test_filters_find_what_their_meaning_says(stored, filters):
     for number, item in enumerate(stored):

@@ -7,12 +7,13 @@ from pathlib import Path
 
 import pytest
 import shapely
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from estinel_assets.stac.api.database import Database
 from estinel_assets.stac.api.items import ItemRepository, load_items
 from estinel_assets.stac.api.parameters import parse_search
+from tests.support.examples import examples
 from tests.support.stac_api import stac_collection, stac_item
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -147,7 +148,7 @@ def in_order(found, sortby):
     return found
 
 
-@settings(max_examples=150, deadline=None)
+@examples(150)
 @given(
     st.lists(items(), max_size=25), st.lists(searches(), min_size=1, max_size=6), st.integers(1, 9)
 )

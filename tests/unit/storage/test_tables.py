@@ -6,7 +6,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from estinel_assets.errors import BadInputError, NotFoundError, StoreError
@@ -18,6 +18,7 @@ from estinel_assets.storage.tables import (
     table_from_bytes,
     write_table,
 )
+from tests.support.examples import examples
 
 TABLE = pa.table(
     {
@@ -41,7 +42,7 @@ def _table(rows: list[tuple[str, int | None]]) -> pa.Table:
     )
 
 
-@settings(max_examples=40)
+@examples(40)
 @given(_rows, st.integers(1, 5))
 def test_the_bytes_depend_on_the_rows_not_on_the_chunks(
     rows: list[tuple[str, int | None]], cut: int
