@@ -252,12 +252,13 @@ def _do_run(
         raise _ChangedError
     if len(answer.content) != run.length:
         raise MalformedTiffError(f"it ends before byte {run.offset + run.length}")
+    content = memoryview(answer.content)
     for offset, length in run.parts:
         for need in plan.needs[offset, length]:
             start = offset - run.offset
             part = decode_block(
                 image,
-                answer.content[start : start + length],
+                content[start : start + length],
                 rows=slice(need.first_row, need.last_row),
                 columns=need.last_column,
             )

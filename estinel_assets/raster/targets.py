@@ -91,13 +91,14 @@ class _Axis:
 
     def within(self, start: int, stop: int) -> tuple[slice, slice | NDArray[np.intp]]:
         """Where the source indices from start to stop go, and which of them, from start on."""
-        low, high = np.searchsorted(self._indices, (start, stop)).tolist()
-        goes = slice(self._first + low, self._first + high)
-        taken = self._indices[low:high]
-        if self._by_one and high > low:
-            begin = int(taken[0]) - start
-            return goes, slice(begin, begin + high - low)
-        return goes, taken - start
+        if self._by_one:
+            begin, size = int(self._indices[0]), self._indices.size
+            low, high = (min(max(index - begin, 0), size) for index in (start, stop))
+            taken: slice | NDArray[np.intp] = slice(begin + low - start, begin + high - start)
+        else:
+            low, high = np.searchsorted(self._indices, (start, stop)).tolist()
+            taken = self._indices[low:high] - start
+        return slice(self._first + low, self._first + high), taken
 
 
 class MappedTarget:

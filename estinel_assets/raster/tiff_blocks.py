@@ -6,7 +6,7 @@ checksum of deflate stands behind the last row, so it is verified only where all
 what is cut off or cannot be decoded is found in either case.
 """
 
-from typing import Final
+from typing import Final, cast
 
 import imagecodecs
 import numpy as np
@@ -25,7 +25,7 @@ _WORTH_STOPPING: Final = 0.9
 
 def decode_block(
     image: TiffImage,
-    body: bytes,
+    body: bytes | memoryview,
     *,
     rows: slice | None = None,
     columns: int | None = None,
@@ -55,7 +55,9 @@ def decode_block(
     return _undone(image.predictor, needed)[:, :columns]
 
 
-def _unpacked(image: TiffImage, body: bytes, expected: int, needed: int) -> bytes | bytearray:
+def _unpacked(
+    image: TiffImage, body: bytes | memoryview, expected: int, needed: int
+) -> bytes | bytearray | memoryview:
     """The decoded bytes, all that are expected or the first that are needed."""
     if image.compression is Compression.NONE:
         if not expected <= len(body) <= expected + _PADDING:
@@ -64,7 +66,7 @@ def _unpacked(image: TiffImage, body: bytes, expected: int, needed: int) -> byte
     deflated = image.compression in (Compression.DEFLATE, Compression.ADOBE_DEFLATE)
     try:
         if deflated and needed <= _WORTH_STOPPING * expected:
-            raw: bytes | bytearray = isal_zlib.decompressobj().decompress(body, needed)
+            raw: bytes | bytearray | memoryview = isal_zlib.decompressobj().decompress(body, needed)
             expected = needed
         else:
             raw = _whole(image.compression, body, expected)
@@ -75,15 +77,16 @@ def _unpacked(image: TiffImage, body: bytes, expected: int, needed: int) -> byte
     return raw
 
 
-def _whole(compression: Compression, body: bytes, expected: int) -> bytes | bytearray:
+def _whole(compression: Compression, body: bytes | memoryview, expected: int) -> bytes | bytearray:
     out = bytearray(expected)
+    packed = cast(bytes, body)  # any buffer does; the stubs know fewer
     match compression:
         case Compression.ZSTD:
-            decoded: bytes | bytearray = imagecodecs.zstd_decode(body, out=out)
+            decoded: bytes | bytearray = imagecodecs.zstd_decode(packed, out=out)
         case Compression.LZW:
-            decoded = imagecodecs.lzw_decode(body, out=out)
+            decoded = imagecodecs.lzw_decode(packed, out=out)
         case _:
-            decoded = imagecodecs.deflate_decode(body, raw=False, out=out)
+            decoded = imagecodecs.deflate_decode(packed, raw=False, out=out)
     return decoded
 
 

@@ -38,6 +38,7 @@ from estinel_assets.errors import StoreError
 from estinel_assets.storage.paths import RESERVED
 
 _COPY_BYTES = 2**20
+_LOCK_FLAGS = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC
 _TRIES = 100
 """A folder may vanish between being made and being used, because a deletion emptied it."""
 
@@ -133,8 +134,11 @@ class LocalWrites:
         # Lock files are few, named by hash and never removed: removing one that another writer
         # waits for would let two in.
         name = blake2b(path.encode(), digest_size=1).hexdigest()
-        self._locks.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self._locks / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            handle = os.open(self._locks / name, _LOCK_FLAGS, 0o666)
+        except FileNotFoundError:
+            self._locks.mkdir(parents=True, exist_ok=True)
+            handle = os.open(self._locks / name, _LOCK_FLAGS, 0o666)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
@@ -143,10 +147,11 @@ class LocalWrites:
 
 
 def _stage(folder: Path, fill: Callable[[BinaryIO], object]) -> Path:
-    for _ in range(_TRIES):
+    for tried in range(_TRIES):
         staged = folder / f".staged#{secrets.randbits(62)}"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            if tried:  # most often the folder is there
+                folder.mkdir(parents=True, exist_ok=True)
             handle = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         except FileNotFoundError:
             continue

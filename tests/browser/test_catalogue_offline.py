@@ -46,6 +46,11 @@ def test_what_was_seen_is_seen_again_offline(web: WebFolder, opened: Opener) -> 
     watched.press("ArrowRight", "1")
     watched.shows_day(DAYS[-1])
     expect(page.locator(".rating-choice [aria-pressed=true]")).to_have_text("Good")
+    watched.press("Home")
+    expect(page.locator(".stage-failed")).to_be_visible()
+    page.context.set_offline(False)
+    watched.shows_day(DAYS[0])  # by itself
+    page.context.set_offline(True)
     for panel in "dtpir":
         watched.press(panel)
         expect(page.locator("#panel")).to_be_visible()

@@ -72,6 +72,11 @@ export class Pane {
     this.#setState("empty");
   }
 
+  /** Load what failed once more. */
+  retry() {
+    if (this.frame.dataset.state === "failed" && this.#wanted.url !== null) this.#load(true);
+  }
+
   async #load(afresh) {
     this.#settle();
     const { url } = this.#wanted;

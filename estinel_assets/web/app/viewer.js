@@ -45,6 +45,8 @@ export function mount(element, app) {
 
   const keys = ["siteId", "site", "imageId", "secondId", "mode", "view", "shown"];
   app.state.on(keys, update);
+  // What failed for want of a connection comes by itself when it is back.
+  window.addEventListener("online", () => Object.values(stage.panes).forEach((pane) => pane.retry()));
   update(app.state.get(), new Set());
 }
 
