@@ -7,7 +7,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 # For two cores: many tests wait for a daemon, a browser or a time limit, and keep none busy.
-WORKERS ?= 4
+WORKERS ?= 3
 # Tests sync thousands of small files. In memory, where there are 6 GB of room, this takes no time;
 # the long tests use the disk.
 ROOM := $(shell df --output=avail /dev/shm 2>/dev/null | tail -1)

@@ -17,6 +17,9 @@ const PREPARE_MS = 8000;
 const REST_MS = 700;
 const rests = new WeakMap();
 
+/** When failed pictures are asked for again after the connection has come back, in ms. */
+const ONLINE_RETRIES_MS = [200, 2000, 8000];
+
 /**
  * Show the images of `app.state` in an element.
  * @param {HTMLElement} element a box with a height; it is filled
@@ -45,8 +48,9 @@ export function mount(element, app) {
 
   const keys = ["siteId", "site", "imageId", "secondId", "mode", "view", "shown"];
   app.state.on(keys, update);
-  // What failed for want of a connection comes by itself when it is back.
-  window.addEventListener("online", () => Object.values(stage.panes).forEach((pane) => pane.retry()));
+  // What failed for want of a connection comes by itself when it is back, which may take a while after this news.
+  const retry = () => Object.values(stage.panes).forEach((pane) => pane.retry());
+  window.addEventListener("online", () => ONLINE_RETRIES_MS.forEach((delay) => setTimeout(retry, delay)));
   update(app.state.get(), new Set());
 }
 
