@@ -12,7 +12,7 @@ from estinel_assets.clock import utc_now
 from estinel_assets.errors import public_url
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from estinel_assets.imagery.ratings import Export, MergeCounts, UserRatings
     from estinel_assets.storage.port import ObjectStore
@@ -72,16 +72,7 @@ def import_ratings(
         "materialize": [ASSET] if changed and not dry_run else [],
         "job": JOB,
     }
-    columns = ("user_id", *_COUNTS)
-    session.show(
-        document,
-        lambda: Table(
-            columns=columns,
-            rows=[[row[name] for name in columns] for row in rows],
-            caption=f"{len(rows)} users",
-        ),
-        as_json=json,
-    )
+    session.show(document, lambda: _users_table(rows, _COUNTS), as_json=json)
     if document["materialize"] and not json:
         typer.echo(
             f"Materialize {ASSET} (job {JOB}) to show the new consensus in the catalogue.",
@@ -97,16 +88,8 @@ def list_ratings(context: typer.Context, *, json: JsonOption = False) -> None:
 
     session = Session.of(context)
     rows = [_user_row(user.user_id, user.ratings) for user in read_users(session.open_store())]
-    columns = ("user_id", "good", "ok", "bad", "cleared", "newest")
-    session.show(
-        rows,
-        lambda: Table(
-            columns=columns,
-            rows=[[row[name] for name in columns] for row in rows],
-            caption=f"{len(rows)} users",
-        ),
-        as_json=json,
-    )
+    columns = ("good", "ok", "bad", "cleared", "newest")
+    session.show(rows, lambda: _users_table(rows, columns), as_json=json)
 
 
 @app.command("export")
@@ -157,6 +140,15 @@ def _row(
         "unknown_images": unknown,
         "uri": store.uri(user_path(user_id)),
     }
+
+
+def _users_table(rows: "Sequence[Mapping[str, Any]]", names: "Sequence[str]") -> Table:
+    columns = ("user_id", *names)
+    return Table(
+        columns=columns,
+        rows=[[row[name] for name in columns] for row in rows],
+        caption=f"{len(rows)} users",
+    )
 
 
 def _source(source: str, export: "Export") -> dict[str, Any]:

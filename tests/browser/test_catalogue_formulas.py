@@ -53,20 +53,17 @@ def _places(epsg: int) -> list[tuple[float, float]]:
 
 
 @pytest.mark.parametrize("epsg", [3031, 3413, 32601, 32631, 32660, 32701, 32755, 32760])
-def test_places_are_projected_as_pyproj_does(blank: Page, epsg: int) -> None:
+def test_places_are_found_as_pyproj_does(blank: Page, epsg: int) -> None:
     places = _places(epsg)
     there = Transformer.from_crs("EPSG:4326", f"EPSG:{epsg}", always_xy=True)
     points = [there.transform(lon, lat) for lon, lat in places]
 
     back = called(blank, "projection", [["toLonLat", epsg, x, y] for x, y in points])
-    forth = called(blank, "projection", [["fromLonLat", epsg, *place] for place in places])
 
     for (lon, lat), (found_lon, found_lat) in zip(places, back, strict=True):
         turn = (found_lon - lon + 180) % 360 - 180
         assert abs(turn) * math.cos(math.radians(lat)) < _MILLIMETRE_DEG
         assert abs(found_lat - lat) < _MILLIMETRE_DEG
-    for expected, found in zip(points, forth, strict=True):
-        assert found == pytest.approx(expected, abs=1e-3)
 
 
 def test_the_pole_itself_and_what_no_formula_fits(blank: Page) -> None:
@@ -77,7 +74,7 @@ def test_the_pole_itself_and_what_no_formula_fits(blank: Page) -> None:
             ["toLonLat", 3031, 0, 0],
             ["toLonLat", 4326, 1, 1],
             ["toLonLat", 32755, None, 1],
-            ["fromLonLat", 32661, 1, 1],
+            ["toLonLat", 32661, 1, 1],
         ],
     )
 

@@ -1,8 +1,8 @@
 /**
- * Coordinates of an image's grid to longitude and latitude, and back. Pure; WGS 84 throughout.
+ * Coordinates of an image's grid to longitude and latitude. Pure; WGS 84 throughout.
  *
  * Transverse Mercator: the Krüger series to sixth order in the third flattening, equations 7 to
- * 22, 35 and 36 of C. F. F. Karney, "Transverse Mercator with an accuracy of a few nanometers",
+ * 22 and 36 of C. F. F. Karney, "Transverse Mercator with an accuracy of a few nanometers",
  * Journal of Geodesy 85 (2011), 475-485, https://doi.org/10.1007/s00190-011-0445-3.
  *
  * Polar stereographic: equations 15-9, 14-15 and 21-33 to 21-40 of J. P. Snyder, "Map Projections:
@@ -20,8 +20,6 @@ const DEGREE = Math.PI / 180;
 
 /** UTM: scale on the central meridian, metres added to x, metres added to y in the south. */
 const UTM = { scale: 0.9996, falseEasting: 500000, falseNorthing: 10000000 };
-/** Farther from its central meridian than this, in degrees, the series is not used. */
-const UTM_REACH = 45;
 
 const N2 = N * N;
 const N3 = N2 * N;
@@ -31,16 +29,6 @@ const N6 = N3 * N3;
 
 /** Radius of the rectifying sphere, in metres (Karney, eq. 14). */
 const RECTIFYING_RADIUS = (A / (1 + N)) * (1 + N2 / 4 + N4 / 64 + N6 / 256);
-
-/** Conformal to rectifying (Karney, eq. 35). */
-const ALPHA = [
-  N / 2 - (2 * N2) / 3 + (5 * N3) / 16 + (41 * N4) / 180 - (127 * N5) / 288 + (7891 * N6) / 37800,
-  (13 * N2) / 48 - (3 * N3) / 5 + (557 * N4) / 1440 + (281 * N5) / 630 - (1983433 * N6) / 1935360,
-  (61 * N3) / 240 - (103 * N4) / 140 + (15061 * N5) / 26880 + (167603 * N6) / 181440,
-  (49561 * N4) / 161280 - (179 * N5) / 168 + (6601661 * N6) / 7257600,
-  (34729 * N5) / 80640 - (3418889 * N6) / 1995840,
-  (212378941 * N6) / 319334400,
-];
 
 /** Rectifying to conformal (Karney, eq. 36). */
 const BETA = [
@@ -73,22 +61,6 @@ export function toLonLat(epsg, x, y) {
   if (zone !== null) return utmToLonLat(zone, x, y);
   const polar = POLAR.get(epsg);
   return polar === undefined ? null : polarToLonLat(polar, x, y);
-}
-
-/**
- * The point of a grid at a longitude and latitude.
- *
- * @param {number} epsg code of the CRS, as for `toLonLat`
- * @param {number} lon in degrees
- * @param {number} lat in degrees
- * @returns {[number, number] | null} x and y in metres; null as for `toLonLat`
- */
-export function fromLonLat(epsg, lon, lat) {
-  if (!Number.isFinite(lon) || !Number.isFinite(lat) || Math.abs(lat) > 90) return null;
-  const zone = utmZone(epsg);
-  if (zone !== null) return utmFromLonLat(zone, lon, lat);
-  const polar = POLAR.get(epsg);
-  return polar === undefined ? null : polarFromLonLat(polar, lon, lat);
 }
 
 /**
@@ -183,25 +155,6 @@ function utmZone(epsg) {
   return { meridian: (epsg % 100) * 6 - 183, south };
 }
 
-function utmFromLonLat({ meridian, south }, lon, lat) {
-  const offset = wrap(lon - meridian);
-  if (Math.abs(offset) > UTM_REACH) return null;
-  const tau = conformal(Math.tan(lat * DEGREE));
-  const xiConformal = Math.atan2(tau, Math.cos(offset * DEGREE));
-  const etaConformal = Math.asinh(
-    Math.sin(offset * DEGREE) / Math.hypot(tau, Math.cos(offset * DEGREE)),
-  );
-  let xi = xiConformal;
-  let eta = etaConformal;
-  ALPHA.forEach((coefficient, index) => {
-    const order = 2 * (index + 1);
-    xi += coefficient * Math.sin(order * xiConformal) * Math.cosh(order * etaConformal);
-    eta += coefficient * Math.cos(order * xiConformal) * Math.sinh(order * etaConformal);
-  });
-  const metres = UTM.scale * RECTIFYING_RADIUS;
-  return [UTM.falseEasting + metres * eta, metres * xi + (south ? UTM.falseNorthing : 0)];
-}
-
 function utmToLonLat({ meridian, south }, x, y) {
   const metres = UTM.scale * RECTIFYING_RADIUS;
   const xi = (y - (south ? UTM.falseNorthing : 0)) / metres;
@@ -231,13 +184,6 @@ function polarScale(polar) {
 function polarT(lat) {
   const tau = conformal(Math.tan(lat * DEGREE));
   return tau >= 0 ? 1 / (Math.hypot(1, tau) + tau) : Math.hypot(1, tau) - tau;
-}
-
-function polarFromLonLat(polar, lon, lat) {
-  if (lat * polar.pole === -90) return null;
-  const distance = lat * polar.pole === 90 ? 0 : polarScale(polar) * polarT(lat * polar.pole);
-  const angle = (lon - polar.origin) * DEGREE;
-  return [distance * Math.sin(angle), -polar.pole * distance * Math.cos(angle)];
 }
 
 function polarToLonLat(polar, x, y) {
