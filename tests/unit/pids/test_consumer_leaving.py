@@ -37,11 +37,14 @@ class Watching:
         self._world, self._work = world, world.work().outcome
         self.gates = {offset: Event() for offset in held}
         self.begun: list[int] = []
+        self.all_begun = Event()
         self.holders: dict[int, str | None] = {}
 
     def __call__(self, message: IncomingMessage) -> Outcome:
         offset = offset_of(message)
         self.begun.append(offset)
+        if set(self.gates) <= set(self.begun):
+            self.all_begun.set()
         if offset in self.gates:
             assert self.gates[offset].wait(20), f"nobody lets {offset} go"
         outcome = self._work(message)
@@ -104,6 +107,11 @@ def test_where_it_fails_the_lease_is_held_until_nothing_is_in_work(
     work = Watching(world, 1)
     log = keyed(b"a", b"b", b"b")
 
+    def first_once_all_are_begun(message: IncomingMessage) -> Outcome:
+        outcome = work(message)
+        assert work.all_begun.wait(20), f"nobody begins {set(work.gates)}"
+        return outcome
+
     class Full(NoRecorder):
         def record(
             self,
@@ -116,12 +124,12 @@ def test_where_it_fails_the_lease_is_held_until_nothing_is_in_work(
     with pytest.raises(error, match="full"):
         world.consume(
             LogSource(log),
-            work=work,
+            work=first_once_all_are_begun,
             recorder=Full(),
             claims=claims_of(world),
             limits=Limits(threads=4, flush_messages=1),
         )
-    assert work.begun == [0, 1]
+    assert set(work.begun) == {0, 1}
     assert work.holders[1] == CONSUMER
     assert holder(world.store, "group", at(0)) is None
     assert log.committed_offsets == {}
