@@ -24,7 +24,6 @@ from benchmarks.ard_worker import Order
 from benchmarks.ard_world import DEM, KEYS, S1_BANDS, S2
 from benchmarks.pixel_peers import GDAL
 from benchmarks.pixel_ways import READS_AT_ONCE
-from estinel_assets.ard.ard_zarr import STEPS
 from estinel_assets.ard.sentinel1_composite import compose_s1, mosaic_day, quarter_median
 from estinel_assets.ard.sentinel2_bands import S2_10_BANDS, S2_20_BANDS, SCL_BAND
 from estinel_assets.ard.sentinel2_composite import cirrus_mask
@@ -174,7 +173,7 @@ def _write(dataset: xr.Dataset, store: Path, group: str) -> None:
         encoding[str(name)] = {
             "compressors": (BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle"),),
             "chunks": tuple(
-                1 if dimension in STEPS else size
+                1 if name == "reflectance" and dimension == "time" else size
                 for dimension, size in zip(variable.dims, variable.shape, strict=True)
             ),
         }

@@ -31,9 +31,10 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
 from pyproj import CRS
-from zarr.codecs import BloscCodec
 from zarr.storage import MemoryStore
 
+from estinel_assets.ard.encoded_steps import COMPRESSOR, EncodedSteps
+from estinel_assets.ard.scratch import Kept
 from estinel_assets.compute.threads import Threads
 from estinel_assets.errors import BadInputError, NotFoundError, StoreError
 from estinel_assets.orchestration.zarr_groups import Entry, GroupStore
@@ -43,8 +44,6 @@ from estinel_assets.storage.port import ObjectStore
 
 GROUPS: Final = ("dem", "s1", "s2_10", "s2_20", "clouds")
 """The groups of a store."""
-STEPS: Final = frozenset({"time", "step", "date"})
-"""Dimensions along which a chunk holds one: a time step is one object, in all bands and whole."""
 
 _HEADER: Final = "zarr.json"
 _OBJECTS, _BYTES, _SHA256 = "stored_objects", "stored_bytes", "stored_sha256"
@@ -79,7 +78,8 @@ def write_group(
         store: the object store.
         path: of the tile-year, as `ard/2023/1035X727Y.zarr`.
         group: one of `GROUPS`.
-        dataset: its arrays; what a reader gets back unscaled.
+        dataset: its arrays; what a reader gets back unscaled. Each becomes one object, or one a
+            step if it is made of `EncodedSteps`.
         root: attributes of the store's root, the same for all groups.
 
     Raises:
@@ -87,8 +87,8 @@ def write_group(
         StoreError: the store refuses; then the group does not exist, or is the former one.
     """
     folder = _folder(path, group)
-    objects = _encoded(dataset, store.uri(folder))
-    header = json.loads(objects.pop(_HEADER))
+    zarr_json, objects = _encoded(dataset, store.uri(folder))
+    header = json.loads(zarr_json)
     described = _described(group, objects)
     header["attributes"] |= {
         _OBJECTS: described.n_objects,
@@ -104,7 +104,8 @@ def write_group(
     _put_header(store, path, {"attributes": dict(root), "zarr_format": 3, "node_type": "group"})
 
     def put(key: str) -> None:
-        store.put(f"{folder}/{key}", objects[key])
+        body = objects[key]
+        store.put(f"{folder}/{key}", body.read() if isinstance(body, Kept) else body)
 
     with closing(Threads(_WRITES_AT_ONCE).map(put, objects)) as written:
         for completed in written:
@@ -244,32 +245,50 @@ def _folder(path: str, group: str) -> str:
     return f"{path}/{group}"
 
 
-def _encoded(dataset: xr.Dataset, uri: str) -> dict[str, bytes]:
-    """A dataset as the objects of a Zarr group, by key."""
+def _encoded(dataset: xr.Dataset, uri: str) -> tuple[bytes, dict[str, bytes | Kept]]:
+    """A dataset as a Zarr group: its `zarr.json`, and its other objects by key."""
     held: dict[str, Any] = {}
     mappings = {
         name: variable.encoding["grid_mapping"]
         for name, variable in dataset.data_vars.items()
         if "grid_mapping" in variable.encoding
     }
+    encodings = {name: _encoding(dataset, name) for name in dataset.variables}
     plain = dataset.drop_encoding()
     plain = plain.assign(
         {name: plain[name].assign_attrs(grid_mapping=mapping) for name, mapping in mappings.items()}
     )
+    made = {
+        name: variable.variable.data
+        for name, variable in plain.data_vars.items()
+        if isinstance(variable.variable.data, EncodedSteps)
+    }
+    plain = plain.assign({name: _empty(plain[name], steps) for name, steps in made.items()})
     try:
         plain.to_zarr(
             MemoryStore(held),
             mode="w-",
             zarr_format=3,
             consolidated=False,
-            encoding={name: _encoding(plain, name) for name in plain.variables},
+            encoding=encodings,
         )
     except (TypeError, ValueError) as error:
         raise BadInputError(
             f"the dataset for {uri} cannot be stored as Zarr: {error}; "
             "change its values or attributes"
         ) from error
-    return {key: held[key].to_bytes() for key in sorted(held)}
+    objects: dict[str, bytes | Kept] = {key: found.to_bytes() for key, found in held.items()}
+    for name, steps in made.items():
+        objects |= {f"{name}/{key}": chunk for key, chunk in steps.objects().items()}
+    header = held[_HEADER].to_bytes()
+    del objects[_HEADER]
+    return header, dict(sorted(objects.items()))
+
+
+def _empty(variable: xr.DataArray, steps: EncodedSteps) -> xr.Variable:
+    """A variable full of nodata in no memory, of which Zarr writes no chunk."""
+    zeros = np.broadcast_to(np.zeros((), steps.dtype), steps.shape)
+    return xr.Variable(variable.dims, zeros, variable.attrs)
 
 
 def _encoding(dataset: xr.Dataset, name: Hashable) -> dict[str, Any]:
@@ -278,21 +297,23 @@ def _encoding(dataset: xr.Dataset, name: Hashable) -> dict[str, Any]:
     if variable.dtype.kind == "f" and "_FillValue" not in variable.attrs:
         encoding["_FillValue"] = None  # xarray would add NaN, which CF forbids for coordinates
     if name in dataset.data_vars and variable.size:
-        # For real scenes nearly as small as zstd, and many times as fast.
-        encoding["compressors"] = (BloscCodec(cname="lz4", clevel=5, shuffle="bitshuffle"),)
-        encoding["chunks"] = tuple(
-            1 if dimension in STEPS and variable.ndim > 1 else size
-            for dimension, size in zip(variable.dims, variable.shape, strict=True)
-        )
+        made = isinstance(variable.data, EncodedSteps)
+        encoding["compressors"] = (COMPRESSOR,)
+        encoding["chunks"] = variable.data.chunk_shape if made else variable.shape
     return encoding
 
 
-def _described(group: str, objects: Mapping[str, bytes]) -> StoredGroup:
-    rows = [[key, len(body), sha256(body).hexdigest()] for key, body in sorted(objects.items())]
+def _described(group: str, objects: Mapping[str, bytes | Kept]) -> StoredGroup:
+    rows: list[list[Any]] = []
+    for key, body in sorted(objects.items()):
+        if isinstance(body, Kept):
+            rows.append([key, body.size, body.sha256])
+        else:
+            rows.append([key, len(body), sha256(body).hexdigest()])
     return StoredGroup(
         group=group,
         n_objects=len(rows),
-        n_bytes=sum(len(body) for body in objects.values()),
+        n_bytes=sum(size for _, size, _ in rows),
         sha256=sha256(json.dumps(rows).encode()).hexdigest(),
     )
 

@@ -26,8 +26,10 @@ from estinel_assets.ard.making_s2_scenes import (
     classes_on,
 )
 from estinel_assets.ard.opening import s2_rules
+from estinel_assets.ard.scratch import ScratchFile
 from estinel_assets.ard.sentinel2_bands import S2_10_BANDS, S2_20_BANDS, SCL_BAND
 from estinel_assets.ard.sentinel2_composite import (
+    Composites,
     S2Step,
     clouds_dataset,
     compose_day,
@@ -78,10 +80,10 @@ class _Tile:
     clear: tuple[date, ...] = ()
     used: tuple[date, ...] = ()
     dropped: dict[date, Drop] = field(default_factory=dict)
-    fine: NDArray[np.uint16] | None = None
-    """(time, band, height, width) of the bands of 10 m."""
-    coarse: NDArray[np.uint16] | None = None
-    """Likewise, of 20 m."""
+    fine: Composites | None = None
+    """In the bands of 10 m."""
+    coarse: Composites | None = None
+    """In those of 20 m."""
     steps: list[S2Step] = field(default_factory=list)
 
     @classmethod
@@ -95,6 +97,13 @@ class _Tile:
             wide=cloud_grid(tile, rules),
             quality=quality_grid(tile, rules),
         )
+
+    def make_room(self, scratch: ScratchFile) -> None:
+        """For the days that are used, if there are any."""
+        if self.used:
+            days = len(self.used)
+            self.fine = Composites(days, S2_10_BANDS, self.grid_10, scratch)
+            self.coarse = Composites(days, S2_20_BANDS, self.grid_20, scratch)
 
 
 def make_s2(group: GroupInput) -> Ends:
@@ -113,14 +122,14 @@ def make_s2(group: GroupInput) -> Ends:
         with group.seconds.of("select"):
             _choose(tiles, inputs, reading, failures)
         with group.seconds.of("read"):
+            scratch = ScratchFile()
+            for tile in _spared(tiles, failures):
+                tile.make_room(scratch)
             _compose(tiles, inputs, reading, failures)
     with group.seconds.of("arrays"):
-        while tiles:
-            # Its pixels are let go of as soon as they stand in the result.
-            tile = tiles.pop()
-            if tile.tile_year not in failures:
-                with failures.of(tile.tile_year):
-                    ends[tile.tile_year] = _end(tile, inputs)
+        for tile in _spared(tiles, failures):
+            with failures.of(tile.tile_year):
+                ends[tile.tile_year] = _end(tile, inputs)
     return ends | failures
 
 
@@ -201,10 +210,6 @@ def _compose(
     tiles: Sequence[_Tile], inputs: Inputs, reading: GroupReading, failures: Failures
 ) -> None:
     """Compose the chosen days into the tiles' arrays, day by day."""
-    for tile in _spared(tiles, failures):
-        days = len(tile.used)
-        tile.fine = np.zeros((days, len(S2_10_BANDS), *tile.grid_10.shape), dtype=np.uint16)
-        tile.coarse = np.zeros((days, len(S2_20_BANDS), *tile.grid_20.shape), dtype=np.uint16)
     days_used = sorted({day for tile in _spared(tiles, failures) for day in tile.used})
     under_way: deque[_DayReads] = deque()
     for day in days_used:
@@ -243,13 +248,11 @@ def _compose_day(
             continue
         with failures.of(tile.tile_year):
             day = under_way.day
-            number = tile.used.index(day)
-            for bands, grid, array in (
-                (S2_10_BANDS, tile.grid_10, tile.fine),
-                (S2_20_BANDS, tile.grid_20, tile.coarse),
-            ):
-                layers = found.layers(bands, grid, tile.grid_20, under_way.reads, reading)
-                array[number] = compose_day(layers)
+            for composites in (tile.fine, tile.coarse):
+                layers = found.layers(
+                    composites.bands, composites.grid, tile.grid_20, under_way.reads, reading
+                )
+                composites.add(compose_day(layers))
             offsets = {scene.id: scene.offset for scene in found.scenes}
             coverage = tile.candidates[day].coverage
             tile.steps.append(S2Step(tile.scores[day], tile.bad[day], coverage, offsets))
@@ -273,7 +276,7 @@ def _end(tile: _Tile, inputs: Inputs) -> TileEnd:
         "scene_ids": {step.score.day.isoformat(): list(step.offsets) for step in tile.steps},
         "offsets_dn": {name: offset.offset_dn for name, offset in offsets.items()},
     }
-    if not tile.used or tile.fine is None or tile.coarse is None:
+    if tile.fine is None or tile.coarse is None:
         return TileEnd(reason, detail=detail)
     clouds = clouds_dataset(
         tile.wide_scl,
@@ -285,8 +288,8 @@ def _end(tile: _Tile, inputs: Inputs) -> TileEnd:
         tile.rules,
     )
     groups = {
-        "s2_10": s2_dataset(tile.fine, S2_10_BANDS, tile.grid_10, tile.steps, tile.rules),
-        "s2_20": s2_dataset(tile.coarse, S2_20_BANDS, tile.grid_20, tile.steps, tile.rules),
+        "s2_10": s2_dataset(tile.fine, tile.steps, tile.rules),
+        "s2_20": s2_dataset(tile.coarse, tile.steps, tile.rules),
         "clouds": clouds,
     }
     return TileEnd(reason, groups, detail)

@@ -15,6 +15,8 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from estinel_assets.ard.ard_zarr import coordinates_along, grid_coordinates
+from estinel_assets.ard.encoded_steps import EncodedSteps
+from estinel_assets.ard.scratch import ScratchFile
 from estinel_assets.ard.sentinel2_rules import S2Rules
 from estinel_assets.ard.sentinel2_selection import CloudScore, Drop, cloudy_pixels
 from estinel_assets.raster.grids import Grid
@@ -63,10 +65,13 @@ def compose_day(
 
 def _valid_or_0(dn: NDArray[np.uint16], decision: OffsetDecision) -> NDArray[np.uint16]:
     """Reflectance of a scene: at least 1 in every band of a valid pixel, 0 in all of another."""
+    reflectance = harmonise(dn, decision)
+    if dn.min() > 0:  # as on most days
+        return reflectance
     present = dn != 0
     valid = present.all(axis=0) if decision.zero_is_nodata else present.any(axis=0)
-    reflectance: NDArray[np.uint16] = np.where(valid, np.maximum(harmonise(dn, decision), 1), 0)
-    return reflectance.astype(np.uint16, copy=False)
+    whole: NDArray[np.uint16] = np.where(valid, np.maximum(reflectance, 1), 0)
+    return whole.astype(np.uint16, copy=False)
 
 
 def days_of_year(days: Iterable[dt.date]) -> NDArray[np.int64]:
@@ -97,32 +102,49 @@ def cirrus_mask(scl: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return mask
 
 
-def s2_dataset(
-    reflectance: NDArray[np.uint16],
-    bands: Sequence[str],
-    grid: Grid,
-    steps: Sequence[S2Step],
-    rules: S2Rules,
-) -> xr.Dataset:
+class Composites:
+    """The days of a tile's year in the bands of one pixel size, laid aside as they come."""
+
+    def __init__(self, days: int, bands: Sequence[str], grid: Grid, scratch: ScratchFile) -> None:
+        """Make room for so many days, in the bands and on the grid."""
+        self.bands, self.grid = tuple(bands), grid
+        self.valid_fraction: list[float] = []
+        """Of the days that were added: the share of pixels with all bands."""
+        self.reflectance = EncodedSteps((days, len(bands), *grid.shape), np.uint16, scratch)
+        """(time, band, height, width), times 10,000."""
+
+    def add(self, reflectance: NDArray[np.uint16]) -> None:
+        """Add the next day.
+
+        Args:
+            reflectance: (band, height, width), of `compose_day`.
+        """
+        self.reflectance.put(len(self.valid_fraction), reflectance)
+        valid = np.count_nonzero(reflectance.min(axis=0))
+        self.valid_fraction.append(valid / (self.grid.width * self.grid.height))
+
+
+def s2_dataset(composites: Composites, steps: Sequence[S2Step], rules: S2Rules) -> xr.Dataset:
     """The composites as the groups `s2_10` and `s2_20` keep them.
 
     Args:
-        reflectance: (time, band, height, width), of `compose_day`.
-        bands: `S2_10_BANDS` or `S2_20_BANDS`.
-        grid: their grid.
-        steps: what each was made from, in the order of time.
+        composites: in `S2_10_BANDS` or `S2_20_BANDS`.
+        steps: what each day was made from, in the order of time.
         rules: the thresholds.
 
     Raises:
-        ValueError: there is no step, or as many steps, bands or pixels as the array has not.
+        ValueError: there is no step, or as many of them as the composites have not.
     """
-    expected = (len(steps), len(bands), *grid.shape)
-    if not steps or reflectance.shape != expected:
-        raise ValueError(f"reflectance of shape {reflectance.shape} is not one of {expected}")
+    composed, days_of_tile = len(composites.valid_fraction), composites.reflectance.shape[0]
+    if not steps or not len(steps) == composed == days_of_tile:
+        raise ValueError(
+            f"{composed} of {days_of_tile} days were composed, and {len(steps)} are told of"
+        )
+    grid = composites.grid
     days = [step.score.day for step in steps]
     variable = xr.Variable(
         ("time", "band", "y", "x"),
-        reflectance,
+        composites.reflectance,
         attrs={
             "long_name": "surface reflectance",
             "standard_name": "surface_bidirectional_reflectance",
@@ -132,15 +154,18 @@ def s2_dataset(
         },
         encoding={"grid_mapping": "spatial_ref"},
     )
-    valid = (reflectance > 0).all(axis=1).mean(axis=(1, 2))
     return xr.Dataset(
         {"reflectance": variable},
         coords={
             **grid_coordinates(grid),
             "time": _solar_days("time", days),
-            "band": xr.Variable(("band",), np.array(bands, dtype=object)),
+            "band": xr.Variable(("band",), np.array(composites.bands, dtype=object)),
             **coordinates_along(
-                "time", {**_said_of(steps), "valid_fraction": (valid, "pixels with all bands")}
+                "time",
+                {
+                    **_said_of(steps),
+                    "valid_fraction": (composites.valid_fraction, "pixels with all bands"),
+                },
             ),
         },
         attrs={

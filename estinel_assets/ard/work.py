@@ -37,7 +37,7 @@ from estinel_assets.outcomes.object_ledger import ObjectLedger
 from estinel_assets.outcomes.record import Outcome
 from estinel_assets.outcomes.run import Run
 from estinel_assets.raster.reader_opening import shared_reader
-from estinel_assets.settings import Settings
+from estinel_assets.settings import ArdSettings, Settings
 from estinel_assets.storage.port import ObjectStore
 
 __all__ = ["GroupWork", "WorkSettings", "groups_of", "make_group"]
@@ -45,6 +45,9 @@ __all__ = ["GroupWork", "WorkSettings", "groups_of", "make_group"]
 _MAKERS: Final[Mapping[Source, Callable[[GroupInput], Ends]]] = MappingProxyType(
     {Source.DEM: make_dem, Source.S1: make_s1, Source.S2: make_s2}
 )
+
+_LEAST_TOGETHER: Final = 4
+"""Tiles below which a group would decode much of each scene that its neighbours decode, too."""
 
 _Cell: TypeAlias = tuple[int, int]
 """Row and column of a tile in the grid of tiles."""
@@ -73,7 +76,8 @@ def groups_of(units: Iterable[PlannedUnit], settings: Settings, run_id: str) -> 
 
     Args:
         units: what is to be made.
-        settings: `ard.tiles_together` says how many tiles at most.
+        settings: `ard.tiles_together` says how many tiles at most; fewer, but no fewer than four,
+            where some of the `ard.workers` would have nothing to do.
         run_id: stands in the outcomes.
 
     Returns:
@@ -83,7 +87,6 @@ def groups_of(units: Iterable[PlannedUnit], settings: Settings, run_id: str) -> 
         BadInputError: the store of the settings cannot be used by workers.
     """
     travelling = WorkSettings.of(settings)
-    at_most = settings.ard.tiles_together
     years: defaultdict[tuple[Source, int], defaultdict[_Cell, list[PlannedUnit]]]
     years = defaultdict(lambda: defaultdict(list))
     for planned in units:
@@ -91,6 +94,7 @@ def groups_of(units: Iterable[PlannedUnit], settings: Settings, run_id: str) -> 
         years[planned.unit.source, one.year][_cell_of(one.tile)].append(planned)
     groups = []
     for (source, _), cells in sorted(years.items()):
+        at_most = _tiles_together(sum(map(len, cells.values())), settings.ard)
         for block in _blocks(cells, at_most):
             # Where the grid of tiles jumps, two of them may share a cell.
             found = [planned for cell in block for planned in cells[cell]]
@@ -98,6 +102,12 @@ def groups_of(units: Iterable[PlannedUnit], settings: Settings, run_id: str) -> 
                 together = tuple(found[start : start + at_most])
                 groups.append(GroupWork(source, together, run_id, travelling))
     return groups
+
+
+def _tiles_together(tiles: int, ard: ArdSettings) -> int:
+    """Tiles of a group at most, where there are so many of them."""
+    for_all_workers = max(math.ceil(tiles / ard.workers), _LEAST_TOGETHER)
+    return min(for_all_workers, ard.tiles_together)
 
 
 def _cell_of(tile: Tile) -> _Cell:
@@ -190,7 +200,6 @@ class _Making:
                 "seconds": seconds.shares(len(left)),
             }
             for planned in left:
-                # Let go of, once it is written: a year of Sentinel-2 is large.
                 end = ends.pop(planned.unit.tile_year)
                 form = OutcomeForm(planned, self.run, started_at, self.work.settings.ard)
                 ended[planned] = _Recording(form, self.store, self.ledger, said).record(end)

@@ -285,11 +285,12 @@ def _open(file: RangeFile) -> tuple[Head, Tiff]:
         NotByRangesError: likewise.
     """
     first = file.read(0, HEAD_BYTES)
-    if first.size is None or not first.content:
+    beginning = bytes(first.content)
+    if first.size is None or not beginning:
         raise MalformedTiffError("it is empty")
-    if not first.content.startswith(_TIFF_BEGINS):
+    if not beginning.startswith(_TIFF_BEGINS):
         raise UnsupportedTiffError("it is no TIFF")
-    pieces = [(0, first.content)]
+    pieces = [(0, beginning)]
     fetched = 0
 
     def read(offset: int, length: int) -> bytes:
@@ -305,8 +306,9 @@ def _open(file: RangeFile) -> tuple[Head, Tiff]:
         answer = file.read(offset, max(length, HEAD_BYTES))
         if answer.size is not None and (answer.size, answer.etag) != (first.size, first.etag):
             raise _ChangedError
-        pieces.append((offset, answer.content))
-        return answer.content[:length]
+        piece = bytes(answer.content)
+        pieces.append((offset, piece))
+        return piece[:length]
 
     return read_head(read, first.size, first.etag)
 

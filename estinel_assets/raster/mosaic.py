@@ -54,6 +54,8 @@ def mosaic_rgb(scenes: Iterable[NDArray[np.uint16]]) -> NDArray[np.uint16]:
     missing = np.ones((0, 0), dtype=np.bool_)
     for scene in scenes:
         if result is None:
+            if scene.size and scene.min() > 0:
+                return scene.copy()
             result = np.zeros_like(scene)
             missing = np.ones(scene.shape[1:], dtype=np.bool_)
         _require_shape(scene.shape, result.shape)

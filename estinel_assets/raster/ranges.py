@@ -65,7 +65,7 @@ class NotByRangesError(Exception):
 class Answer:
     """Bytes of a file, and what the file was when they were read."""
 
-    content: bytes
+    content: bytes | memoryview
     """Fewer than asked for at the file's end."""
     size: int | None
     """Of the file, bytes; None where the range lies beyond its end."""
@@ -119,7 +119,9 @@ class RemoteFile:
         """See `RangeFile.read`."""
         try:
             found = obstore.get(self.store, self.path, options={"range": (offset, offset + length)})
-            return Answer(bytes(found.bytes()), int(found.meta["size"]), found.meta.get("e_tag"))
+            return Answer(
+                memoryview(found.bytes()), int(found.meta["size"]), found.meta.get("e_tag")
+            )
         except NotSupportedError:
             raise NotByRangesError("its server gives only whole files") from None
         except (BaseError, OSError, ValueError) as error:

@@ -98,7 +98,8 @@ def harmonise(dn: NDArray[np.uint16], decision: OffsetDecision) -> NDArray[np.ui
     else:
         by = min(added, most)
         shifted = np.minimum(dn, np.uint16(most - by)) + np.uint16(by)
-    np.copyto(shifted, np.uint16(0), where=dn == 0)
+    if dn.size and dn.min() == 0:
+        np.copyto(shifted, np.uint16(0), where=dn == 0)
     return shifted
 
 

@@ -1,19 +1,27 @@
 """Small groups of arrays of a tile-year, as the pipeline writes them."""
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import numpy as np
 import xarray as xr
+from numpy.typing import NDArray
 
 from estinel_assets.ard.ard_zarr import GROUPS, write_group
 from estinel_assets.ard.dem_cells import CellState, DemCell
+from estinel_assets.ard.scratch import ScratchFile
 from estinel_assets.ard.sentinel1_composite import compose_s1, s1_dataset
 from estinel_assets.ard.sentinel1_selection import S1Rules, select_s1
 from estinel_assets.ard.sentinel2_bands import S2_10_BANDS, S2_20_BANDS
-from estinel_assets.ard.sentinel2_composite import S2Step, clouds_dataset, s2_dataset
+from estinel_assets.ard.sentinel2_composite import (
+    Composites,
+    S2Step,
+    clouds_dataset,
+    s2_dataset,
+)
 from estinel_assets.ard.sentinel2_rules import S2Rules
 from estinel_assets.ard.sentinel2_selection import Drop, score_clouds
 from estinel_assets.ard.slope import slope_dataset
@@ -81,7 +89,20 @@ def reflectance(bands: tuple[str, ...], grid: Grid, rng: np.random.Generator) ->
         S2Step(score_clouds(day, clear), 0.0, 1.0, {f"S2_{day}": OffsetDecision(-1000, "known")})
         for day in DAYS
     ]
-    return s2_dataset(pixels, bands, grid, steps, S2Rules())
+    return s2_dataset(composed(pixels, bands, grid), steps, S2Rules())
+
+
+def composed(pixels: NDArray[np.uint16], bands: Sequence[str], grid: Grid) -> Composites:
+    """Days (day, band, height, width) as the making of a tile leaves them."""
+    composites = Composites(len(pixels), bands, grid, ScratchFile())
+    for day in pixels:
+        composites.add(day)
+    return composites
+
+
+def decoded(dataset: xr.Dataset) -> xr.Dataset:
+    """With all arrays in memory, so that they can be compared and changed."""
+    return dataset.as_numpy()
 
 
 def store_of(**changed: xr.Dataset) -> ObjectStore:

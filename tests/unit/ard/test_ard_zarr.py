@@ -2,7 +2,7 @@
 
 import datetime as dt
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +37,7 @@ from estinel_assets.raster.grids import Grid
 from estinel_assets.stac.offsets import OffsetDecision
 from estinel_assets.storage import open_store
 from estinel_assets.storage.port import ObjectStore
+from tests.support.ard_groups import composed, decoded
 from tests.support.s3 import S3Access, s3_server
 from tests.support.watched_store import Crash, WatchedStore, crashing, refusing
 
@@ -59,17 +60,26 @@ def coarser(resolution: float) -> Grid:
     )
 
 
-def reflectance(bands: tuple[str, ...], resolution: float, seed: int) -> xr.Dataset:
+def reflectance(
+    bands: tuple[str, ...],
+    resolution: float,
+    seed: int,
+    *,
+    days: Sequence[dt.date] = DAYS,
+    blank: int | None = None,
+) -> xr.Dataset:
     grid = coarser(resolution)
-    shape = (len(DAYS), len(bands), *grid.shape)
+    shape = (len(days), len(bands), *grid.shape)
     pixels = np.random.default_rng(seed).integers(1, 12_000, shape).astype(np.uint16)
     pixels[0, :, :5, :5] = 0
+    if blank is not None:
+        pixels[blank] = 0
     wide = np.full((8, 9), 4, dtype=np.uint8)
     steps = [
         S2Step(score_clouds(day, wide), 0.0, 1.0, {f"S2_{day}": OffsetDecision(-1000, "baseline")})
-        for day in DAYS
+        for day in days
     ]
-    return s2_dataset(pixels, bands, grid, steps, S2Rules())
+    return s2_dataset(composed(pixels, bands, grid), steps, S2Rules())
 
 
 def product(group: str, seed: int = 0) -> xr.Dataset:
@@ -125,7 +135,7 @@ def test_all_groups_come_back_as_they_were_written(any_store: ObjectStore):
         dataset = product(group)
         stored = write_group(any_store, PATH, group, dataset, root=ROOT)
         found = read_group(any_store, PATH, group)
-        xr.testing.assert_identical(found.load(), dataset)
+        xr.testing.assert_identical(found.load(), decoded(dataset))
         assert stored == check_group(any_store, PATH, group, checksums=True)
         assert stored.n_bytes > 0
     assert groups_in(any_store, PATH) == GROUPS
@@ -136,7 +146,7 @@ def test_scaled_values_have_their_units_and_nan_for_nodata(store: ObjectStore):
         dataset = product(group)
         write_group(store, PATH, group, dataset, root=ROOT)
         found = read_group(store, PATH, group, scaled=True)[name]
-        raw = dataset[name].values
+        raw = decoded(dataset)[name].values
         assert np.isnan(found.values[raw == 0]).all()
         np.testing.assert_allclose(found.values[raw > 0], raw[raw > 0] * scale, rtol=1e-6)
 
@@ -174,20 +184,22 @@ def test_coordinates_are_cfs_and_rioxarrays():
         assert dataset["spatial_ref"].attrs["grid_mapping_name"] == "transverse_mercator"
 
 
-def test_a_time_step_is_one_object(store: ObjectStore):
-    write_group(store, PATH, "s2_10", product("s2_10"), root=ROOT)
+def test_a_day_of_reflectance_is_one_object_and_so_is_every_other_array(store: ObjectStore):
+    for group in GROUPS:
+        write_group(store, PATH, group, product(group), root=ROOT)
     folder = f"{PATH}/s2_10/reflectance/c"
     assert sorted(found.path for found in store.list(folder)) == [
         f"{folder}/{number}/0/0/0" for number in range(len(DAYS))
     ]
+    for array in ("dem/slope", "s1/backscatter", "clouds/scl", "clouds/cloudy"):
+        assert len(list(store.list(f"{PATH}/{array}/c"))) == 1
 
 
 def test_a_step_of_nodata_needs_no_object_and_is_none_lost(store: ObjectStore):
-    dataset = product("s2_10")
-    dataset["reflectance"].values[1] = 0
+    dataset = reflectance(S2_10_BANDS, 10, 0, blank=1)
     write_group(store, PATH, "s2_10", dataset, root=ROOT)
     assert f"{PATH}/s2_10/reflectance/c/1/0/0/0" not in bytes_of(store)
-    xr.testing.assert_identical(read_group(store, PATH, "s2_10").load(), dataset)
+    xr.testing.assert_identical(read_group(store, PATH, "s2_10").load(), decoded(dataset))
 
 
 @pytest.mark.parametrize("group", GROUPS)
@@ -196,10 +208,6 @@ def test_equal_values_are_equal_bytes(group: str):
     for each in stores:
         write_group(each, PATH, group, product(group), root=ROOT)
     assert bytes_of(stores[0]) == bytes_of(stores[1])
-    # What was read is written as it was.
-    third = open_store("memory://")
-    write_group(third, PATH, group, read_group(stores[0], PATH, group), root=ROOT)
-    assert bytes_of(third) == bytes_of(stores[0])
 
 
 def test_writing_the_same_again_writes_nothing(store: ObjectStore):
@@ -222,9 +230,10 @@ def test_a_loss_is_made_good_by_writing_again(store: ObjectStore):
 
 def test_other_values_replace_all_of_the_former(store: ObjectStore):
     clean = open_store("memory://")
-    write_group(clean, PATH, "s2_10", product("s2_10", 2).isel(time=[0]), root=ROOT)
+    fewer = reflectance(S2_10_BANDS, 10, 2, days=DAYS[:1])
+    write_group(clean, PATH, "s2_10", fewer, root=ROOT)
     write_group(store, PATH, "s2_10", product("s2_10", 1), root=ROOT)
-    write_group(store, PATH, "s2_10", product("s2_10", 2).isel(time=[0]), root=ROOT)
+    write_group(store, PATH, "s2_10", fewer, root=ROOT)
     assert bytes_of(store) == bytes_of(clean)
 
 

@@ -10,7 +10,7 @@ import pytest
 from estinel_assets.ard.quality import COLUMNS, Limits, findings, quality_table
 from estinel_assets.ard.sentinel2_selection import cloudy_pixels
 from estinel_assets.errors import BadInputError
-from tests.support.ard_groups import DAYS, PATH, TILE_YEAR, product, store_of
+from tests.support.ard_groups import DAYS, PATH, TILE_YEAR, decoded, product, store_of
 
 pytestmark = pytest.mark.filterwarnings("ignore:Use `@`:PendingDeprecationWarning")
 
@@ -80,7 +80,7 @@ def test_the_dates_of_radar_are_the_days_of_all_quarters():
 
 
 def test_a_group_of_empty_steps():
-    dataset = product("s2_10")
+    dataset = decoded(product("s2_10"))
     dataset["reflectance"].values[1] = 0
     row = quality_table(store_of(s2_10=dataset), [TILE_YEAR], ["s2_10"]).iloc[0]
     assert (row["n_empty_steps"], row["invalid_share"]) == (1, pytest.approx(25 / 24 / 36 / 2))

@@ -9,8 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from estinel_assets.ard.scratch import ScratchFile
 from estinel_assets.ard.sentinel2_bands import S2_10_BANDS, S2_20_BANDS, S2_ASSET_KEYS
 from estinel_assets.ard.sentinel2_composite import (
+    Composites,
     S2Step,
     cirrus_mask,
     clouds_dataset,
@@ -23,6 +25,7 @@ from estinel_assets.ard.sentinel2_selection import CloudScore, Drop, score_cloud
 from estinel_assets.raster.grids import Grid
 from estinel_assets.stac.bands import Provider, asset_keys
 from estinel_assets.stac.offsets import OffsetDecision
+from tests.support.ard_groups import composed
 from tests.support.examples import examples
 from tests.unit.stac.stac_items import C1, PC_2020, real_items
 
@@ -144,7 +147,8 @@ def step(day: dt.date) -> S2Step:
 def test_the_dataset_says_what_it_was_made_from(names: tuple[str, ...]):
     reflectance = np.full((2, len(names), *GRID.shape), 1234, dtype=np.uint16)
     reflectance[1, 0, :12] = 0
-    dataset = s2_dataset(reflectance, names, GRID, [step(day) for day in DAYS], S2Rules())
+    composites = composed(reflectance, names, GRID)
+    dataset = s2_dataset(composites, [step(day) for day in DAYS], S2Rules())
     assert dataset["band"].values.tolist() == list(names)
     assert dataset["time"].values.astype("datetime64[D]").astype(str).tolist() == [
         "2023-01-05",
@@ -163,12 +167,17 @@ def test_the_dataset_says_what_it_was_made_from(names: tuple[str, ...]):
 
 
 def test_nothing_is_never_an_empty_array():
-    with pytest.raises(ValueError, match="is not one of"):
-        s2_dataset(np.zeros((0, 4, *GRID.shape), np.uint16), S2_10_BANDS, GRID, [], S2Rules())
-    with pytest.raises(ValueError, match="is not one of"):
-        s2_dataset(
-            np.zeros((1, 6, *GRID.shape), np.uint16), S2_10_BANDS, GRID, [step(DAYS[0])], S2Rules()
-        )
+    none = composed(np.zeros((0, 4, *GRID.shape), np.uint16), S2_10_BANDS, GRID)
+    one = composed(np.ones((1, 4, *GRID.shape), np.uint16), S2_10_BANDS, GRID)
+    begun = Composites(2, S2_10_BANDS, GRID, ScratchFile())
+    begun.add(np.ones((4, *GRID.shape), np.uint16))
+    for composites, steps in (
+        (none, []),
+        (one, [step(day) for day in DAYS]),
+        (begun, [step(DAYS[0])]),
+    ):
+        with pytest.raises(ValueError, match="days were composed"):
+            s2_dataset(composites, steps, S2Rules())
     with pytest.raises(ValueError, match="needs its array and its score"):
         clouds_dataset({}, GRID, {}, GRID, {}, {}, S2Rules())
 

@@ -31,10 +31,10 @@ def planned(column: int, row: int, *, source: Source = Source.S2, year: int = 20
     return PlannedUnit(Unit(tile_year, source), 1, Cause.NEW)
 
 
-def settings(tiles_together: int = 4) -> Settings:
+def settings(tiles_together: int = 4, workers: int = 1) -> Settings:
     return Settings(
         store=StoreSettings(url="file://./somewhere"),
-        ard=ArdSettings(tiles_together=tiles_together),
+        ard=ArdSettings(tiles_together=tiles_together, workers=workers),
     )
 
 
@@ -67,6 +67,17 @@ def test_no_more_tiles_than_allowed_are_made_together(tiles_together: int) -> No
     assert max(len(group) for group in found) <= tiles_together
     if tiles_together == 2:
         assert max(len(group) for group in found) == 2
+
+
+@pytest.mark.parametrize(
+    ("workers", "most"), [(1, 16), (2, 16), (4, 16), (8, 8), (16, 4), (1000, 4)]
+)
+def test_there_are_groups_for_all_workers_unless_they_would_be_small(
+    workers: int, most: int
+) -> None:
+    units = [planned(column, row) for row in range(8) for column in range(8)]
+    sizes = {len(work.units) for work in groups_of(units, settings(16, workers), "run")}
+    assert sizes == {most}
 
 
 def test_tiles_far_apart_are_made_apart() -> None:
