@@ -8,9 +8,10 @@ from typing import Any, Final
 
 import numpy as np
 import zarr
+from numcodecs import Blosc
 from numpy.typing import DTypeLike, NDArray
 from zarr.codecs import BloscCodec
-from zarr.core.array import Array
+from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore
 
 from estinel_assets.ard.scratch import Kept, ScratchFile
@@ -36,6 +37,13 @@ class EncodedSteps:
         self.shape = shape
         self.dtype = np.dtype(dtype)
         self._scratch = scratch
+        self._packing = Blosc(
+            COMPRESSOR.cname.value,
+            COMPRESSOR.clevel,
+            Blosc.BITSHUFFLE,
+            COMPRESSOR.blocksize,
+            self.dtype.itemsize,
+        )
         self._kept: dict[str, Kept] = {}
 
     @property
@@ -65,13 +73,10 @@ class EncodedSteps:
             )
         if values.max() == 0:  # as Zarr has it, nodata needs no chunk
             return
-        objects: dict[str, Any] = {}
-        self._on(objects)[step] = values
-        self._kept |= {
-            key: self._scratch.keep(found.to_bytes())
-            for key, found in objects.items()
-            if key.startswith("c/")
-        }
+        # As Zarr does it for each chunk, which for a single one takes as long again.
+        little = np.ascontiguousarray(values, self.dtype.newbyteorder("<"))
+        chunk = f"c/{step}" + "/0" * (self.ndim - 1)
+        self._kept[chunk] = self._scratch.keep(self._packing.encode(little))
 
     def objects(self) -> dict[str, Kept]:
         """The chunks as Zarr stores them, by key below the array, such as `c/0/0/0/0`."""
@@ -83,22 +88,18 @@ class EncodedSteps:
         copy: bool | None = None,  # noqa: FBT001 - so has numpy it; it is a copy always
     ) -> NDArray[Any]:
         """All steps, decoded."""
-        buffer = zarr.core.buffer.default_buffer_prototype().buffer
+        buffer = default_buffer_prototype().buffer
         objects = {key: buffer.from_bytes(kept.read()) for key, kept in self._kept.items()}
-        return np.asarray(self._on(objects)[...], dtype=dtype)
-
-    def __array_function__(self, *_: object) -> Any:
-        """Refuse to be reckoned with."""
-        return NotImplemented
-
-    def _on(self, objects: dict[str, Any]) -> Array[Any]:
-        """As an array of Zarr's on some objects."""
-        return zarr.create_array(
+        array = zarr.create_array(
             MemoryStore(objects),
             shape=self.shape,
             chunks=self.chunk_shape,
             dtype=self.dtype,
             compressors=(COMPRESSOR,),
             fill_value=0,
-            config={"write_empty_chunks": True},
         )
+        return np.asarray(array[...], dtype=dtype)
+
+    def __array_function__(self, *_: object) -> Any:
+        """Refuse to be reckoned with."""
+        return NotImplemented

@@ -13,7 +13,7 @@ from estinel_assets.ard.group_reading import FileRead, GroupReading
 from estinel_assets.ard.making import Failures
 from estinel_assets.ard.sentinel2_bands import S2_10_BANDS, S2_20_BANDS, SCL_BAND
 from estinel_assets.ard.tiles import TileYear
-from estinel_assets.raster.blankness import promised_pixels, require_promised
+from estinel_assets.raster.blankness import is_believed, promised_by, require_promised
 from estinel_assets.raster.footprints import Extent
 from estinel_assets.raster.grids import Grid
 from estinel_assets.raster.mosaic import mosaic_classes
@@ -66,9 +66,9 @@ class S2Input:
 
     def promised(self, grid: Grid) -> Promised:
         """Where its footprint promises pixels, shape of the grid."""
-        return promised_pixels(
-            self.item.get("geometry"), grid, self._extent, nodata_percent(self.item)
-        )
+        if not self._is_believed:
+            return np.zeros(grid.shape, dtype=np.bool_)
+        return promised_by(self.item.get("geometry"), grid, self._extent)
 
     def require(self, valid: Promised, promised: Promised, what: str) -> None:
         """Refuse what has fewer pixels than the footprint promises.
@@ -77,6 +77,11 @@ class S2Input:
             RetryableError: `source_blank`.
         """
         require_promised(valid, promised, f"{what} of scene {self.id}")
+
+    @cached_property
+    def _is_believed(self) -> bool:
+        """The same on every grid."""
+        return is_believed(self.item.get("geometry"), self._extent, nodata_percent(self.item))
 
     @cached_property
     def _extent(self) -> Extent | None:

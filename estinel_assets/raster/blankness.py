@@ -84,9 +84,38 @@ def promised_pixels(
     Returns:
         (grid.height, grid.width); all False where the footprint promises nothing.
     """
-    coverage = None if extent is None else tile_coverage(geometry, extent)
-    if not is_believable(coverage, nodata_percent):
+    if not is_believed(geometry, extent, nodata_percent):
         return np.zeros(grid.shape, dtype=np.bool_)
+    return promised_by(geometry, grid, extent)
+
+
+def is_believed(
+    geometry: Mapping[str, Any] | None, extent: Extent | None, nodata_percent: float | None
+) -> bool:
+    """Whether a scene's footprint promises anything; the first half of `promised_pixels`.
+
+    Args:
+        geometry: as there.
+        extent: as there.
+        nodata_percent: as there.
+    """
+    coverage = None if extent is None else tile_coverage(geometry, extent)
+    return is_believable(coverage, nodata_percent)
+
+
+def promised_by(
+    geometry: Mapping[str, Any] | None, grid: Grid, extent: Extent | None
+) -> NDArray[np.bool_]:
+    """What a footprint that is believed promises; the second half of `promised_pixels`.
+
+    Args:
+        geometry: as there.
+        grid: as there.
+        extent: as there.
+
+    Returns:
+        (grid.height, grid.width).
+    """
     return inside_footprint(geometry, grid, margin_m=MARGIN_M, extent=extent)
 
 
