@@ -6,16 +6,16 @@ Pictures that the folder lacks are made up. Pages are isolated from other origin
 measure their own memory. It prints its address and ends when its standard input does.
 """
 
-import subprocess
+import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from benchmarks.processes import started
 from tests.support.pictures import SIZES, absent_picture, draw_absent
 from tests.support.web_folder import WebFolder
 
-ROOT = Path(__file__).resolve().parents[1]
 VIEW_PX = 600
 """Width and height of a view: a site with a radius of 3 km."""
 ISOLATED = {
@@ -32,21 +32,8 @@ def web_server(folder: Path) -> Iterator[str]:
     Yields:
         Its address, without a slash at the end.
     """
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.browser_server", str(folder)],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    if process.stdin is None or process.stdout is None:
-        raise RuntimeError("the server was started without pipes")
-    try:
-        yield process.stdout.readline().strip()
-    finally:
-        process.stdin.close()  # its order to stop
-        process.wait(30)
-        process.stdout.close()
+    with started("benchmarks.browser_server", str(folder)) as process:
+        yield process.address
 
 
 def main() -> None:
@@ -54,7 +41,7 @@ def main() -> None:
     SIZES["views"] = (VIEW_PX, VIEW_PX)
     draw_absent()
     with WebFolder(Path(sys.argv[1]), headers=ISOLATED, absent=absent_picture) as server:
-        print(server.url().rstrip("/"), flush=True)
+        print(json.dumps(server.url().rstrip("/")), flush=True)
         sys.stdin.read()
 
 

@@ -25,7 +25,8 @@ from typing import Any
 
 from benchmarks.catalogue import COLLECTION, Place, place_of, scene, sites, write_rasters
 from benchmarks.measuring import keep, parser, rounded, surroundings, timed
-from benchmarks.servers import ROOT, Process, stac_process
+from benchmarks.processes import ROOT, Process
+from benchmarks.servers import stac_process
 from estinel_assets.compute import Threads
 from estinel_assets.demo.items import collection
 from estinel_assets.imagery.catalog import merge_catalog

@@ -15,7 +15,6 @@ one: requests by method, those for what is not there, and bytes of bodies sent.
 import json
 import os
 import socket
-import subprocess
 import sys
 import threading
 import time
@@ -24,7 +23,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+from benchmarks.processes import Process, started
+
 _HEAD_END = b"\r\n\r\n"
 _MODIFIED = b"Sat, 01 Jun 2024 00:00:00 GMT"
 
@@ -32,10 +32,10 @@ _MODIFIED = b"Sat, 01 Jun 2024 00:00:00 GMT"
 class PixelServer:
     """The server, in another process."""
 
-    def __init__(self, process: "subprocess.Popen[str]", port: int) -> None:
+    def __init__(self, process: Process) -> None:
         """Made by `pixel_server`."""
         self._process = process
-        self.port = port
+        self.port: int = process.address
 
     def root(self, delay_ms: int) -> str:
         """The address below which answers wait so long."""
@@ -43,31 +43,14 @@ class PixelServer:
 
     def counts(self) -> dict[str, int]:
         """What was asked for since the last time."""
-        if self._process.stdin is None or self._process.stdout is None:
-            raise RuntimeError("the server was started without pipes")
-        print("counts", file=self._process.stdin, flush=True)
-        found: dict[str, int] = json.loads(self._process.stdout.readline())
-        return found
+        return self._process.counts()
 
 
 @contextmanager
 def pixel_server(folder: Path, uploads: Path) -> Iterator[PixelServer]:
     """Serve a folder from another process, and keep what is uploaded for a check in another."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.pixel_server", str(folder), str(uploads)],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    if process.stdin is None or process.stdout is None:
-        raise RuntimeError("the server was started without pipes")
-    try:
-        yield PixelServer(process, int(process.stdout.readline()))
-    finally:
-        process.stdin.close()  # its order to stop
-        process.wait(30)
-        process.stdout.close()
+    with started("benchmarks.pixel_server", str(folder), str(uploads)) as process:
+        yield PixelServer(process)
 
 
 class _Files:

@@ -11,7 +11,6 @@ counts of requests so far, and stops when that input ends.
 """
 
 import json
-import subprocess
 import sys
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
@@ -22,76 +21,34 @@ from typing import Any
 
 import uvicorn
 
+from benchmarks.processes import Process, started
 from estinel_assets.stac.api.app import create_app
 from tests.support.s3 import S3Access, s3_server
-
-ROOT = Path(__file__).resolve().parents[1]
 
 _Scope = MutableMapping[str, Any]
 _Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 _Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 
-class Process:
-    """A server in a process of its own."""
-
-    def __init__(self, process: subprocess.Popen[str], address: Any) -> None:
-        """Made by `_started`."""
-        self._process = process
-        self.address = address
-
-    def counts(self) -> dict[str, int]:
-        """Requests so far, by method and path such as `POST /search`; of the STAC API only."""
-        if self._process.stdin is None or self._process.stdout is None:
-            raise RuntimeError("the server was started without pipes")
-        print("counts", file=self._process.stdin, flush=True)
-        found: dict[str, int] = json.loads(self._process.stdout.readline())
-        return found
-
-    @property
-    def pid(self) -> int:
-        """The process, for those who look at what it costs."""
-        return self._process.pid
-
-
 @contextmanager
 def s3_process() -> Iterator[S3Access]:
     """An S3 server, moto, with one empty bucket."""
-    with _started("s3") as server:
+    with started("benchmarks.servers", "s3") as server:
         yield S3Access(**server.address)
 
 
 @contextmanager
 def stac_process(database: Path) -> Iterator[Process]:
     """The embedded STAC API over a database; its address is the URL."""
-    with _started("stac", str(database)) as server:
+    with started("benchmarks.servers", "stac", str(database)) as server:
         yield server
 
 
 @contextmanager
 def cmr_process(folder: Path) -> Iterator[Process]:
     """A local CMR over what `LocalCmr.write` left in a folder; its address is the root's URL."""
-    with _started("cmr", str(folder)) as server:
+    with started("benchmarks.servers", "cmr", str(folder)) as server:
         yield server
-
-
-@contextmanager
-def _started(*arguments: str) -> Iterator[Process]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.servers", *arguments],
-        cwd=ROOT,
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    if process.stdin is None or process.stdout is None:
-        raise RuntimeError("the server was started without pipes")
-    try:
-        yield Process(process, json.loads(process.stdout.readline()))
-    finally:
-        process.stdin.close()  # its order to stop
-        process.wait(30)
-        process.stdout.close()
 
 
 def _serve_s3() -> None:
