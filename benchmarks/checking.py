@@ -22,8 +22,9 @@ import dagster as dg
 from benchmarks.local_collections import Kind, Place, build
 from benchmarks.measuring import rounded, timed
 from benchmarks.plain_peer import File, read_all
+from benchmarks.processes import ROOT
 from benchmarks.processor import Spent, spent
-from benchmarks.servers import ROOT, cmr_process
+from benchmarks.servers import cmr_process
 from estinel_assets.build import build_definitions
 from estinel_assets.compatibility.opening_checks import open_book, open_checks
 from estinel_assets.compatibility.record import CompatibilityRecord

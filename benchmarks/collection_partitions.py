@@ -10,7 +10,7 @@ import dagster as dg
 from benchmarks.local_collections import mix
 from benchmarks.measuring import rounded, timed
 from benchmarks.partitions import fill, open_in_browser
-from benchmarks.servers import ROOT
+from benchmarks.processes import ROOT
 from estinel_assets.compatibility.assets import compatibility_results, shown
 from estinel_assets.orchestration.in_process import open_instance
 from estinel_assets.orchestration.partitions import COLLECTIONS

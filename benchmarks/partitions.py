@@ -15,7 +15,7 @@ from pathlib import Path
 import dagster as dg
 
 from benchmarks.measuring import keep, parser, rounded, surroundings, timed
-from benchmarks.servers import ROOT
+from benchmarks.processes import ROOT
 from estinel_assets.imagery.sensors import SITES_A_TICK
 from estinel_assets.imagery.site_id import site_id
 from estinel_assets.orchestration.in_process import open_instance

@@ -263,7 +263,7 @@ class _Item:
             problems.append(f".image_id {_shown(image_id)} {problem}")
         if not cleared and "rating" not in item:
             problems.append(".rating is missing: give good, ok or bad")
-        elif rating is not None and rating not in _WORDS:
+        elif rating is not None and not (isinstance(rating, str) and rating in _WORDS):
             problems.append(f".rating {_shown(rating)} is none: give good, ok or bad")
         problem = _user_problem(user_id) if "user_id" in item else ""
         if problem:

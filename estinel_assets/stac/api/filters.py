@@ -19,6 +19,8 @@ MAX_DEPTH: Final = 20
 
 _COMPARISONS: Final = frozenset({"=", "<>", "<", "<=", ">", ">="})
 _COLUMNS: Final = {"id": "items.id", "collection": "items.collection"}
+_DATED: Final = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]*"
+"""What a text that is a time begins with."""
 _TEXT: Final = ("text",)
 _NUMBER: Final = ("integer", "real")
 _BOOLEAN: Final = ("true", "false")
@@ -100,7 +102,9 @@ class _Translation:
             f"THEN json_extract(documents.properties, {path}) END"
         )
         if time:
-            return f"julianday({known}) {comparison} julianday({self._bound(value)})"
+            # SQLite also takes a number for a day, and "now" for the time.
+            dated = f"CASE WHEN {known} GLOB '{_DATED}' THEN {known} END"
+            return f"julianday({dated}) {comparison} julianday({self._bound(value)})"
         return f"{known} {comparison} {self._bound(value)}"
 
     def _anything(self, name: str) -> str:

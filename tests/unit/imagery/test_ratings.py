@@ -109,6 +109,14 @@ def test_what_is_no_time(given):
     assert "is no time with a zone" in problem
 
 
+@pytest.mark.parametrize("given", [[], ["good"], {}, 1, True])
+def test_a_rating_of_another_type_is_none(given):
+    document = export("u", {"a": "ok"})
+    document["ratings"][0]["rating"] = given
+
+    assert problems(document) == [f"ratings[0].rating {given} is none: give good, ok or bad"]
+
+
 def test_a_rating_of_tomorrow_may_be_a_clock_of_another_zone():
     document = export("u", {"a": "ok"}, minutes=24 * 60)
     assert read(document).n_ratings == 1

@@ -26,7 +26,9 @@ COMPARISONS = {
     ">=": operator.ge,
 }
 TIMES = ["2024-01-01T00:00:00Z", "2024-01-01T02:00:00+02:00", "2024-06-01T12:30:00.5Z"]
-VALUES = st.sampled_from([0, 1, 1.5, -2, "a", "b", "1", "", True, False, None, ["a"], {"b": 1}])
+VALUES = st.sampled_from(
+    [0, 1, 1.5, -2, "a", "b", "1", "now", "2024-01-01", "", True, False, None, ["a"], {"b": 1}]
+)
 LITERALS = st.sampled_from([0, 1, 1.5, "a", "b", "1", "", True, False])
 
 
@@ -39,6 +41,22 @@ def items(draw):
     if when is None:
         properties |= {"start_datetime": TIMES[0], "end_datetime": TIMES[2]}
     return stac_item("?", datetime=when, **properties)
+
+
+def test_a_text_that_is_no_date_has_no_time(tmp_path):
+    texts = ["1", "2460311", "now", "12:30", "2024-01-01", "2024-01-01T00:00:00Z", "soon"]
+    stored = [stac_item(str(number), x=text) for number, text in enumerate(texts)]
+    with Database(tmp_path / "stac.db") as database:
+        load_items(database, [stac_collection("scenes")], stored)
+        repository = ItemRepository(database)
+        for operation, expected in (("=", ["4", "5"]), ("<>", [])):
+            expression = {
+                "op": operation,
+                "args": [{"property": "x"}, {"timestamp": "2024-01-01T00:00:00Z"}],
+            }
+            assert found(repository, filter_expr=expression) == expected
+            negated = {"op": "not", "args": [expression]}
+            assert found(repository, filter_expr=negated) == (["4", "5"] if not expected else [])
 
 
 def comparisons():
