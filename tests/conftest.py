@@ -10,6 +10,7 @@ from playwright.sync_api import Page
 
 from tests.support import browser, fork_server
 from tests.support.examples import USUAL
+from tests.support.quick_servers import quicken_uvicorn
 from tests.support.revisions import keep_revisions
 from tests.support.skips import plain_reason, skip_table
 
@@ -23,6 +24,7 @@ settings.register_profile("soak", settings.get_profile("local"), max_examples=US
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 keep_revisions()
+quicken_uvicorn()
 
 KEPT = {"ESTINEL_REAL_DATA"}
 

@@ -128,7 +128,7 @@ def test_so_has_every_fault_after_the_file_was_opened(scene, kind, case, caplog)
     [
         {"status": 503, "times": 2},
         {"reset": True, "times": 2},
-        {"delay_s": 20, "times": 2},
+        {"delay_s": 20, "times": 1},
         {"body_stops_after": 100, "times": 1},
         {"file_ends_at": 90_000, "times": 1},
     ],

@@ -160,7 +160,9 @@ def serving(cwd: Path, *options: object) -> Iterator[tuple[subprocess.Popen[str]
         process.communicate(timeout=30)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.soak)]
+)
 def test_serve_answers_and_ends_in_order(tmp_path: Path, number: signal.Signals) -> None:
     items = {"type": "FeatureCollection", "features": [stac_item("a"), stac_item("b")]}
     (tmp_path / "items.json").write_text(json.dumps(items))

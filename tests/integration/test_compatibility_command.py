@@ -260,6 +260,8 @@ def test_unknown_and_known_collections(cmr_url: str, tmp_path: Path) -> None:
     assert green == {"C1000-DEMO", "C1003-DEMO"}, "a fault is not green"
 
 
+# Every day an update of imagery is interrupted, and the engine of processes by itself.
+@pytest.mark.soak
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found in /proc")
 def test_a_run_that_is_interrupted_says_what_stands(tmp_path: Path) -> None:
     (tmp_path / "files").mkdir()

@@ -363,7 +363,7 @@ def standing(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Compatibility
         yield world
 
 
-@pytest.mark.parametrize("outage", ["503", "refused"])
+@pytest.mark.parametrize("outage", ["503", pytest.param("refused", marks=pytest.mark.soak)])
 def test_an_outage_of_the_files_stops_the_run_and_good_results_stand(
     standing: CompatibilityWorld, outage: str
 ) -> None:

@@ -6,7 +6,6 @@ process. What the real granules are expected to be is the name of their folder.
 
 import os
 import signal
-import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,7 +21,7 @@ from estinel_assets.compatibility.runner import check_isolated
 from estinel_assets.compute.processes import Processes
 from estinel_assets.settings import CompatibilitySettings, EarthdataSettings, Settings
 from tests.support import granule_world as world_of
-from tests.support.cli import command_line, estinel, process_environment
+from tests.support.cli import command_line, estinel
 from tests.support.granule_world import (
     GranuleWorld,
     granule_world,
@@ -30,6 +29,7 @@ from tests.support.granule_world import (
     worker_pids,
 )
 from tests.support.real import real_data
+from tests.support.running import running_estinel
 from tests.support.titiler_cmr import running_titiler_cmr
 from tests.support.web_server import Program
 
@@ -200,19 +200,13 @@ def test_a_file_behind_the_login_and_a_token_that_nobody_sees(
     world: GranuleWorld, store: Path, tmp_path: Path
 ) -> None:
     variables = {"ESTINEL_EARTHDATA_TOKEN": world_of.TOKEN}
-    done = subprocess.run(
-        command_line(
-            [
-                *("--debug", "--log", tmp_path / "log.txt", "compatibility", "check", "--json"),
-                *(world_of.LICENSED, world_of.SHUT, "C999-WORLD"),
-            ]
-        ),
-        env=process_environment(world.variables(store, **variables)),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    words = [
+        *("--debug", "--log", tmp_path / "log.txt", "compatibility", "check", "--json"),
+        *(world_of.LICENSED, world_of.SHUT, "C999-WORLD"),
+    ]
+    at = world.variables(store, **variables)
+    with running_estinel(words, tmp_path / "said", **at) as command:
+        done = command.ended()
 
     assert set(files_of(store / "collections" / world_of.LICENSED)) == {
         "status=true/reason=none/result.json"
@@ -221,7 +215,7 @@ def test_a_file_behind_the_login_and_a_token_that_nobody_sees(
     # The token went to the login, and to no one else; the file's server got a cookie.
     assert world.login.sent_to("localhost", "Authorization") >= {f"Bearer {world_of.TOKEN}"}
     assert world.login.sent_to("127.0.0.1", "Authorization") == set()
-    assert done.returncode == 1
+    assert done.code == 1
     assert "collection checked" in done.stderr
     written = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert len(written) >= 3
@@ -235,12 +229,12 @@ def test_a_file_behind_the_login_and_a_token_that_nobody_sees(
 
 def test_a_server_that_hangs_costs_one_collection(world: GranuleWorld, store: Path) -> None:
     asked = (world_of.HANGING, world_of.GOOD, world_of.RASTER)
-    ended = world.check(store, *asked, **{LIMIT: "3"})
+    ended = world.check(store, *asked, **{LIMIT: "5"})
 
     found = results(ended)
     assert ended.code == 1, "some ended with a fault"
     assert found[world_of.HANGING]["reason"] == "timeout"
-    assert "3 s" in found[world_of.HANGING]["error"]
+    assert "5 s" in found[world_of.HANGING]["error"]
     detail = found[world_of.HANGING]["detail"]
     assert detail["data_url"] == f"{world.hanging.url}/slow.nc", "what was known before is kept"
     assert found[world_of.GOOD]["status"] is True
@@ -317,9 +311,9 @@ def test_files_that_are_shut_or_not_what_they_are_called(world: GranuleWorld, st
 # --- stopping ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGKILL, pytest.param(signal.SIGINT, marks=pytest.mark.soak)]
-)
+# Every day, a run is killed in `test_compatibility_crashes`, and the engine by itself.
+@pytest.mark.soak
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="processes are found in /proc")
 def test_a_check_that_is_stopped_leaves_the_former_result_and_no_process(
     world: GranuleWorld, store: Path, tmp_path: Path, number: signal.Signals

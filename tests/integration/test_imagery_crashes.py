@@ -58,10 +58,14 @@ def everything(world):
     return {**world.products(), **merged}
 
 
+# Every day, a site without Dagster is killed at one write of each kind: `test_increment_crashes`.
 @pytest.mark.parametrize(
     "before",
-    [f"{STEM}_scl.tif", f"{STEM}.json", f"{DAY}/status=true"],
-    ids=["among the images", "item, after them", "outcome"],
+    [
+        pytest.param(f"{STEM}_scl.tif", id="among the images", marks=pytest.mark.soak),
+        pytest.param(f"{STEM}.json", id="item, after them", marks=pytest.mark.soak),
+        pytest.param(f"{DAY}/status=true", id="outcome"),
+    ],
 )
 def test_a_rebuild_that_was_killed_is_planned_again(world, clean, before):
     name = before.rsplit("/", 1)[1].replace("=", "-")
@@ -86,6 +90,7 @@ def test_a_rebuild_that_was_killed_is_planned_again(world, clean, before):
     assert digests(everything(killed)) == clean
 
 
+@pytest.mark.soak
 def test_a_first_run_that_was_killed_is_made_up_for(world, clean):
     killed = world.move(f"file://{world.folder / 'first'}")
     before = f"{DAY}/status=true"

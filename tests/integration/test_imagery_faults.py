@@ -87,7 +87,7 @@ def ended(tmp_path_factory, items):
     root, level = logging.getLogger(), logging.getLogger().level
     root.addHandler(listener)
     root.setLevel(logging.DEBUG)
-    settings = {"transport": {"timeout_s": 2}, "compute": {"workers": 9}}
+    settings = {"transport": {"timeout_s": 3, "attempts": 1}, "compute": {"workers": 9}}
     with imagery_world(
         tmp_path_factory.mktemp("faults"), items.values(), settings=settings
     ) as world:

@@ -50,42 +50,56 @@ def published(world):
     return digests({**world.products(), **merged})
 
 
-def test_s3_holds_the_same_bytes_as_a_local_store(tmp_path, tmp_path_factory, s3):
-    scenes = plain_scenes(tmp_path_factory.getbasetemp())[-3:]
+@pytest.fixture(params=[1, pytest.param(3, marks=pytest.mark.soak)], ids=["a scene", "scenes"])
+def both(tmp_path, tmp_path_factory, s3, request):
+    """The last scenes, and worlds of them: on a local store and on S3."""
+    scenes = plain_scenes(tmp_path_factory.getbasetemp())[-request.param :]
     settings = {"store": {"public_url": PUBLIC}}
     with imagery_world(tmp_path, scenes, settings=settings) as local:
-        remote = local.move(s3.url("store"), access=s3)
-        for world in (local, remote):
-            assert world.update().success
-            assert world.run("build_web_catalog").success
+        yield scenes, local, local.move(s3.url("store"), access=s3)
 
-        assert published(remote) == published(local)
-        assert len(published(remote)) == 2 * 9 + 2
-        assert [key for key in s3.keys("store/") if "Hobart_2024-12-05.tif" in key] == [
-            "store/sentinel-2-c1-l2a/2024/12/05/Hobart_2024-12-05.tif"
-        ]
-        uris = remote.outcomes()["2024-12-05"].outputs
-        assert uris[0].startswith(f"s3://{s3.bucket}/store/sentinel-2-c1-l2a/")
-        kinds = {
-            ending: s3.client().head_object(
-                Bucket=s3.bucket,
-                Key=f"store/sentinel-2-c1-l2a/2024/12/05/Hobart_2024-12-05{ending}",
-            )["ContentType"]
-            for ending in (".tif", "_q128.png", ".json")
-        }
-        assert kinds == {
-            ".tif": "image/tiff", "_q128.png": "image/png", ".json": "application/geo+json",
-        }  # fmt: skip
 
-        before = remote.versions("sentinel-2-c1-l2a", "thumbs", "catalog", "stac")
-        assert remote.update().success
-        assert remote.run("build_web_catalog").success
-        assert remote.versions("sentinel-2-c1-l2a", "thumbs", "catalog", "stac") == before
+def test_s3_holds_the_same_bytes_as_a_local_store(both, s3):
+    scenes, local, remote = both
+    for world in (local, remote):
+        assert world.update().success
+        assert world.run("build_web_catalog").success
 
-        local.publish(stamped(scenes[-1]))
-        for world in (local, remote):
-            assert world.update().success
-        assert published(remote) == published(local)
+    assert published(remote) == published(local)
+    days = {1: 1, 3: 2}[len(scenes)]
+    assert len(published(remote)) == days * 9 + 2
+    assert [key for key in s3.keys("store/") if "Hobart_2024-12-05.tif" in key] == [
+        "store/sentinel-2-c1-l2a/2024/12/05/Hobart_2024-12-05.tif"
+    ]
+    uris = remote.outcomes()["2024-12-05"].outputs
+    assert uris[0].startswith(f"s3://{s3.bucket}/store/sentinel-2-c1-l2a/")
+    kinds = {
+        ending: s3.client().head_object(
+            Bucket=s3.bucket,
+            Key=f"store/sentinel-2-c1-l2a/2024/12/05/Hobart_2024-12-05{ending}",
+        )["ContentType"]
+        for ending in (".tif", "_q128.png", ".json")
+    }
+    assert kinds == {
+        ".tif": "image/tiff", "_q128.png": "image/png", ".json": "application/geo+json",
+    }  # fmt: skip
+
+
+@pytest.mark.soak
+def test_s3_is_kept_up_as_a_local_store_is(both):
+    scenes, local, remote = both
+    for world in (local, remote):
+        assert world.update().success
+        assert world.run("build_web_catalog").success
+    before = remote.versions("sentinel-2-c1-l2a", "thumbs", "catalog", "stac")
+    assert remote.update().success
+    assert remote.run("build_web_catalog").success
+    assert remote.versions("sentinel-2-c1-l2a", "thumbs", "catalog", "stac") == before
+
+    local.publish(stamped(scenes[-1]))
+    for world in (local, remote):
+        assert world.update().success
+    assert published(remote) == published(local)
 
 
 @pytest.fixture(scope="module")

@@ -11,15 +11,21 @@ pytestmark = quiet_dagster
 DAYS = [(FIRST_DAY + timedelta(days=number)).isoformat() for number in range(5)]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def scenes(tmp_path_factory):
     return plain_scenes(tmp_path_factory.getbasetemp())
 
 
-@pytest.fixture
-def world(tmp_path, scenes):
-    with imagery_world(tmp_path, scenes) as made:
+@pytest.fixture(scope="module")
+def standing(tmp_path_factory, scenes):
+    with imagery_world(tmp_path_factory.mktemp("standing"), scenes) as made:
         assert made.update().success
+        yield made
+
+
+@pytest.fixture
+def world(standing, scenes):
+    with standing.put_back(scenes) as made:
         yield made
 
 

@@ -350,6 +350,8 @@ def test_a_range_of_a_group_that_has_members(
     assert _committed(options, topic) == [None, None]
 
 
+# Every day, consumers of a group are killed in `test_pid_crashes`.
+@pytest.mark.soak
 def test_partitions_of_a_killed_process_move_to_the_other(cluster: KafkaCluster) -> None:
     name = f"topic-{uuid4()}"
     cluster.create(name, 4)

@@ -183,6 +183,8 @@ def test_the_handle_service_fails_now_and_then(
     assert not any(one.message.retries for one in place.kept())
 
 
+# Every day so by the command, in `test_pids_consume_command`.
+@pytest.mark.soak
 def test_the_handle_service_is_down_and_comes_back(
     place: Place, app: LocalHandleApp, proxy: FaultProxy
 ) -> None:
@@ -199,6 +201,7 @@ def test_the_handle_service_is_down_and_comes_back(
     check_all(place, app, written)
 
 
+@pytest.mark.soak
 def test_by_force_messages_are_skipped_while_the_handle_service_is_down(
     place: Place, app: LocalHandleApp, proxy: FaultProxy
 ) -> None:

@@ -2,7 +2,6 @@
 
 import json
 import signal
-import subprocess
 import sys
 import time
 import urllib.request
@@ -12,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from estinel_assets.demo.kafka_broker import KafkaCluster, Produced
-from tests.support.cli import command_line, process_environment
 from tests.support.cmip6_messages import patch_message
 from tests.support.pid_commands import Desk, bad, desk, good, item_id
 from tests.support.pid_world import wait_for
@@ -213,26 +211,17 @@ def test_without_its_packages(at: Desk, monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_sigterm_drains_and_commits(slow: Desk) -> None:
-    """The installed command, as a service manager would run it; it waits for more until then."""
+    """As a service manager would end it; it waits for more until then."""
     slow.produce(*(good(number, partition=number % 2) for number in range(4)))
-    with subprocess.Popen(
-        command_line(["pids", "consume", "--json"]),
-        env=process_environment(slow.variables),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        try:
-            wait_for(lambda: slow.handles() and slow.behind() == 0, 60.0)
-            process.send_signal(signal.SIGTERM)
-            stdout, stderr = process.communicate(timeout=60)
-        finally:
-            process.kill()
+    with slow.running("pids", "consume", "--json") as command:
+        wait_for(lambda: slow.handles() and slow.behind() == 0, 60.0)
+        command.send(signal.SIGTERM)
+        ended = command.ended()
 
-    assert process.returncode == 0, stderr
-    document = json.loads(stdout)
+    assert ended.code == 0, ended.stderr
+    document = ended.document
     assert (document["ending"], document["messages"]) == ("asked", 4)
-    assert "stopping: what is in work is ended" in stderr
+    assert "stopping: what is in work is ended" in ended.stderr
 
 
 def test_ctrl_c_ends_what_is_in_work(slow: Desk) -> None:

@@ -84,7 +84,10 @@ def _names(seen: JsonObject) -> set[str | int]:
     return {*seen["documents"], *items, len(seen["objects"])}
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+# Just after an effect is just before the next one, for a process that dies.
+@pytest.mark.parametrize(
+    "after", [False, pytest.param(True, marks=pytest.mark.soak)], ids=["before", "after"]
+)
 def test_a_kill_at_an_effect_of_each_kind(
     places: Places, old: Made, new: Made, after: bool
 ) -> None:

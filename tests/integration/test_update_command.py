@@ -1,21 +1,18 @@
 """`estinel update`, `estinel reprocess` and `estinel outcomes count` on a small world."""
 
 import copy
-import json
 import shutil
 import signal
-import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
 
 from estinel_assets.imagery.reasons import ImageryReason
 from estinel_assets.imagery.site_id import site_id
-from tests.support.cli import Outcome, command_line, estinel, process_environment
+from tests.support.cli import Outcome, estinel
 from tests.support.daemon import write_instance_file
 from tests.support.http import Misbehaviour, RangeServer
 from tests.support.imagery import (
@@ -28,6 +25,8 @@ from tests.support.imagery import (
     quiet_dagster,
     stamped,
 )
+from tests.support.pid_world import wait_for
+from tests.support.running import running_estinel
 
 pytestmark = quiet_dagster
 
@@ -261,23 +260,18 @@ def test_an_interrupted_update_says_what_stands_and_is_finished_by_the_next(
         given = [*items, at_sea(items[0])]
         with imagery_world(tmp_path / "world", given, sites=sites, settings=settings) as world:
             path = items[3]["assets"]["scl"]["href"].removeprefix(server.url())
-            server.misbehave(path, Misbehaviour(delay_s=0.7))
-            process = subprocess.Popen(
-                command_line(["--config", world.config, "update", "--json"]),
-                cwd=tmp_path,
-                env=process_environment({"DAGSTER_HOME": str(home)}),
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                text=True,
-            )
-            wait_for(process, lambda: server.count(path))
-            process.send_signal(signal.SIGINT)
-            stdout, stderr = process.communicate(timeout=60)
-            server.behave(path)
+            server.misbehave(path, Misbehaviour(delay_s=60))
+            words = ["--config", world.config, "update", "--json"]
+            with running_estinel(words, tmp_path / "said", DAGSTER_HOME=str(home)) as command:
+                wait_for(lambda: server.count(path) or not command.process.is_alive(), 60.0)
+                command.send(signal.SIGINT)
+                time.sleep(0.3)  # until it knows; then what is in work is ended
+                server.behave(path)
+                ended = command.ended()
 
-            assert process.returncode == 5, stderr
-            assert json.loads(stdout)["error"]["exit_code"] == 5
-            assert "stopped after 1 of 2 sites (At sea)" in stderr
+            assert ended.code == 5, ended.stderr
+            assert ended.document["error"]["exit_code"] == 5
+            assert "stopped after 1 of 2 sites (At sea)" in ended.stderr
             standing = world.reasons(SITE)
 
             assert 0 < len(standing) < 5
@@ -294,20 +288,12 @@ def test_an_interrupted_update_says_what_stands_and_is_finished_by_the_next(
             assert {path: after[path] for path in kept} == {path: before[path] for path in kept}
 
 
-def wait_for(process: subprocess.Popen[str], seen: Any) -> None:
-    ends_at = time.monotonic() + 60
-    while not seen():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < ends_at
-        time.sleep(0.05)
-
-
-@pytest.fixture
-def faulty(tmp_path, tmp_path_factory) -> Iterator[tuple[ImageryWorld, dict[str, Path]]]:
+@pytest.fixture(scope="module")
+def spoilt(tmp_path_factory) -> Iterator[tuple[ImageryWorld, dict[str, Path]]]:
     """A world with a corrupt and an absent file, and these files by day."""
-    base = tmp_path_factory.getbasetemp()
-    shutil.copytree(demo_scenes(base)[0] / "scenes", tmp_path / "scenes")
-    items = plain_scenes(base, f"file://{tmp_path}")
+    base, folder = tmp_path_factory.getbasetemp(), tmp_path_factory.mktemp("spoilt")
+    shutil.copytree(demo_scenes(base)[0] / "scenes", folder / "scenes")
+    items = plain_scenes(base, f"file://{folder}")
     files = {}
     for day in (DAYS[2], DAYS[4]):
         item = next(item for item in items if day.replace("-", "") in item["id"])
@@ -315,9 +301,21 @@ def faulty(tmp_path, tmp_path_factory) -> Iterator[tuple[ImageryWorld, dict[str,
         shutil.copy(files[day], files[day].with_suffix(".whole"))
     files[DAYS[2]].write_bytes(files[DAYS[2]].read_bytes()[:3000])
     files[DAYS[4]].unlink()
-    with imagery_world(tmp_path / "world", items) as world:
+    with imagery_world(folder / "world", items) as world:
         world.update()
         yield world, files
+
+
+@pytest.fixture
+def faulty(spoilt) -> Iterator[tuple[ImageryWorld, dict[str, Path]]]:
+    """The same; what a test makes of store, files and table of sites is undone."""
+    made, files = spoilt
+    corrupt, table = files[DAYS[2]].read_bytes(), (made.folder / "sites.csv").read_bytes()
+    with made.put_back([]) as world:
+        yield world, files
+    files[DAYS[2]].write_bytes(corrupt)
+    files[DAYS[4]].unlink(missing_ok=True)
+    (made.folder / "sites.csv").write_bytes(table)
 
 
 def reprocess(world: ImageryWorld, home: Path, *arguments: object) -> Outcome:

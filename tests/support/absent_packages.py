@@ -77,11 +77,15 @@ def _forked(absent: Sequence[str]) -> object:
 
 
 def _main() -> None:
-    # What Dagster and every line need, and imports nothing that a line may lack.
-    import boto3  # noqa: F401
-    import dagster_aws.s3  # noqa: F401
+    # What Dagster and every line need, and imports nothing that a line may lack; also what the
+    # building of any definitions imports when it is first used.
+    import dagster as dg
     import pandas as pd  # noqa: F401
     import pyarrow.parquet  # noqa: F401
+
+    import estinel_assets.build  # noqa: F401
+
+    dg.Definitions.validate_loadable(dg.Definitions())
 
     print(json.dumps({name: _forked(absent) for name, absent in json.load(sys.stdin).items()}))
 

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -212,7 +213,14 @@ class CompatibilityWorld:
         _grid(at)
 
     def definitions(self, **overrides: object) -> dg.Definitions:
+        if not overrides:
+            return self._own_definitions
         return build_definitions(config_file=str(self.config), resource_overrides=overrides)
+
+    @cached_property
+    def _own_definitions(self) -> dg.Definitions:
+        """Made once: their resources read the settings whenever they start."""
+        return build_definitions(config_file=str(self.config))
 
     def run(self, job: str, *, config: Mapping[str, Any] | None = None) -> JobRun:
         return run_job(self.definitions(), self.instance, job, config=config)

@@ -1,19 +1,17 @@
 """A Dagster home with real processes on it: code server, daemon and web server.
 
 The daemon is Dagster's own, only quicker: it looks at sensors and backfills once a second. The
-sensors are the product's own with a shorter interval, and those that a test names are on. The
-processes of runs come from a fork server, which has imported what each would import anew.
+sensors are the product's own with a shorter interval, and those that a test names are on.
 """
 
 import os
 import signal
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +20,7 @@ import requests
 import yaml
 
 from tests.support.cli import process_environment
+from tests.support.dagster_process import dagster_process
 from tests.support.real import ROOT
 
 T = TypeVar("T")
@@ -42,30 +41,6 @@ for sensor in defs.sensors:
     status = dg.DefaultSensorStatus.RUNNING if running else dg.DefaultSensorStatus.STOPPED
     sensor._default_status = status
 """
-_CODE = """\
-import multiprocessing
-import sys
-
-from dagster._cli import main
-
-forking = multiprocessing.get_context("forkserver")
-forking.set_forkserver_preload(["tests.support.forked"])
-multiprocessing.get_context = lambda method=None: forking
-sys.argv = ["dagster", *{arguments!r}]
-main()
-"""
-_DAEMON = """\
-import sys
-
-import dagster._daemon.controller as controller
-import dagster._daemon.sensor as sensor
-from dagster._daemon.cli import cli
-
-controller.DEFAULT_DAEMON_INTERVAL_SECONDS = 1
-sensor.MIN_INTERVAL_LOOP_TIME = 1
-sys.argv = ["dagster-daemon", "run", "-w", {workspace!r}]
-cli()
-"""
 _WORKSPACE = """\
 load_from:
   - grpc_server: {{host: 127.0.0.1, port: {port}, location_name: {location}}}
@@ -80,7 +55,7 @@ class RunningDagster:
     environment: Mapping[str, str]
     instance: dg.DagsterInstance
     web_port: int | None
-    processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    processes: dict[str, BaseProcess] = field(default_factory=dict)
 
     def graphql(self, document: str, **variables: object) -> dict[str, Any]:
         """What the UI would get for a query or mutation."""
@@ -157,7 +132,7 @@ class RunningDagster:
             if found := look():
                 return found
             for name, process in self.processes.items():
-                assert process.poll() is None, f"the {name} ended: {self.log(name)}"
+                assert process.exitcode is None, f"the {name} ended: {self.log(name)}"
             assert time.monotonic() < ends_at, f"waited in vain for {what}: {self.logs()}"
             time.sleep(0.1)
 
@@ -204,15 +179,14 @@ def running_dagster(
 
         def start(name: str, arguments: Sequence[str]) -> None:
             running.processes[name] = stack.enter_context(
-                _process(arguments, home / f"{name}.log", environment)
+                dagster_process(name, arguments, home / f"{name}.log", environment)
             )
 
-        start("code", ["-c", _CODE.format(arguments=code)])
+        start("code", code)
         running.until(lambda: _answers(port), "the code server")
-        start("daemon", ["-c", _DAEMON.format(workspace=str(workspace))])
+        start("daemon", ["run", "-w", str(workspace)])
         if web_port is not None:
-            serve = ["-m", "dagster_webserver", "-w", str(workspace), "-p", str(web_port)]
-            start("web", serve)
+            start("web", ["-w", str(workspace), "-p", str(web_port)])
             running.until(lambda: _answers(web_port), "the web server")
         yield running
 
@@ -243,29 +217,3 @@ def _answers(port: int) -> bool:
     except OSError:
         return False
     return True
-
-
-@contextmanager
-def _process(
-    arguments: Sequence[str], log: Path, environment: Mapping[str, str]
-) -> Iterator[subprocess.Popen[bytes]]:
-    with log.open("wb") as output:
-        process = subprocess.Popen(
-            [sys.executable, *arguments],
-            cwd=ROOT,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-        try:
-            yield process
-        finally:
-            # The whole group: run workers are the code server's children.
-            process.terminate()
-            try:
-                process.wait(10)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()

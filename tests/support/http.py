@@ -36,7 +36,7 @@ class Misbehaviour:
     status: int | None = None
     """Answer with this status and a short body instead of the file."""
     delay_s: float = 0.0
-    """Wait this long before the answer."""
+    """Wait this long before the answer, or until the path is served properly again."""
     file_ends_at: int | None = None
     """Serve the file as if it had only this many bytes."""
     body_stops_after: int | None = None
@@ -67,12 +67,13 @@ class RangeServer:
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
         self._lock = threading.Lock()
+        self._changed = threading.Condition(self._lock)
         self._requests: list[Request] = []
         self._bytes_sent = 0
         self._misbehaviours: dict[str, Misbehaviour] = {}
         self._seen: dict[str, int] = {}
         self._connections: set[socket.socket] = set()
-        self._closing = threading.Event()
+        self._closing = False
         self._server: _Server | None = None
         self._stack = ExitStack()
 
@@ -83,8 +84,9 @@ class RangeServer:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._closing.set()
-        with self._lock:
+        with self._changed:
+            self._closing = True
+            self._changed.notify_all()
             connections = list(self._connections)
         for connection in connections:  # clients that keep theirs alive must not keep us waiting
             _hang_up(connection)
@@ -107,8 +109,9 @@ class RangeServer:
 
     def behave(self, path: str) -> None:
         """Serve a path properly again."""
-        with self._lock:
+        with self._changed:
             self._misbehaviours.pop(path, None)
+            self._changed.notify_all()
 
     @property
     def requests(self) -> list[Request]:
@@ -145,6 +148,14 @@ class RangeServer:
             return Misbehaviour()
         return misbehaviour
 
+    def _closes_within(self, delay_s: float, path: str) -> bool:
+        """Keep a request waiting; whether the server is closed meanwhile."""
+        with self._changed:
+            self._changed.wait_for(
+                lambda: self._closing or path not in self._misbehaviours, delay_s
+            )
+            return self._closing
+
     def _sent(self, count: int) -> None:
         with self._lock:
             self._bytes_sent += count
@@ -153,7 +164,7 @@ class RangeServer:
     def _connected(self, connection: socket.socket) -> Iterator[None]:
         with self._lock:
             self._connections.add(connection)
-            if self._closing.is_set():
+            if self._closing:
                 _hang_up(connection)
         try:
             yield
@@ -201,7 +212,7 @@ class _Handler(BaseHTTPRequestHandler):
         path = unquote(parts.path).lstrip("/")
         wanted = self.headers.get("Range")
         spoiled = owner._note(Request(self.command, path, parts.query, wanted))
-        if spoiled.delay_s and owner._closing.wait(spoiled.delay_s):
+        if spoiled.delay_s and owner._closes_within(spoiled.delay_s, path):
             self.close_connection = True
             return
         if spoiled.reset:

@@ -10,11 +10,12 @@ import copy
 import csv
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime, timedelta
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -155,7 +156,14 @@ class ImageryWorld:
         return open_store(at.url, endpoint_url=at.endpoint_url, session=self.access.session())
 
     def definitions(self, **overrides: object) -> dg.Definitions:
+        if not overrides:
+            return self._own_definitions
         return build_definitions(config_file=str(self.config), resource_overrides=overrides)
+
+    @cached_property
+    def _own_definitions(self) -> dg.Definitions:
+        """Made once: their resources read the settings whenever they start."""
+        return build_definitions(config_file=str(self.config))
 
     def run(self, job: str, partition: str | None = None, **overrides: object) -> JobRun:
         return run_job(self.definitions(**overrides), self.instance, job, partition)
@@ -225,6 +233,27 @@ class ImageryWorld:
         """Take items out of the STAC API."""
         ids = [item["id"] for item in items]
         self._on_the_api(lambda repository: repository.delete_items(items[0]["collection"], ids))
+
+    @contextmanager
+    def put_back(self, items: Iterable[Item]) -> Iterator["ImageryWorld"]:
+        """The same world for one test: store and scenes are put back at the end.
+
+        Runs are recorded in an instance of the test's own.
+
+        Args:
+            items: what the STAC API has now, and shall have again.
+        """
+        kept = self.folder / "kept"
+        shutil.copytree(self.folder / "store", kept)
+        try:
+            with dg.DagsterInstance.ephemeral() as instance:
+                known = self.instance.get_dynamic_partitions("sites")
+                instance.add_dynamic_partitions("sites", list(known))
+                yield replace(self, instance=instance)
+        finally:
+            shutil.rmtree(self.folder / "store")
+            kept.rename(self.folder / "store")
+            self.publish(*items)
 
     def configure(self, **groups: Mapping[str, object]) -> None:
         """Change settings: keys by group."""

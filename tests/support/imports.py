@@ -2,7 +2,8 @@
 
 Run as a script in a process of its own (`python -P`), with the folder of the repository as
 argument; prints one JSON document. Network calls are refused and told; so are environment
-variables that the package reads, and threads.
+variables that the package reads, and threads. A process of the fork server, which has imported
+what the package stands on, takes a tenth of the time.
 """
 
 import importlib
@@ -11,6 +12,8 @@ import os
 import runpy
 import sys
 import threading
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from types import FrameType
 
@@ -76,6 +79,24 @@ def watch(root: Path) -> dict[str, list[str]]:
         thread.name for thread in threading.enumerate() if thread is not threading.main_thread()
     ]
     return seen
+
+
+def watch_again(root: Path, home: Path, environment: Mapping[str, str], said: Path) -> None:
+    """Import everything of the package anew, in a process where the libraries are imported.
+
+    Args:
+        root: the folder of the repository.
+        home: the working directory.
+        environment: all variables.
+        said: gets what `watch` saw.
+    """
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(home)
+    for name in [name for name in sys.modules if name.partition(".")[0] == PACKAGE]:
+        del sys.modules[name]
+    warnings.simplefilter("ignore")
+    said.write_text(json.dumps(watch(root)), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -2,16 +2,11 @@
 
 import asyncio
 import json
-import multiprocessing
-import os
-import signal
-import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import count
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +15,11 @@ from estinel_assets.demo.kafka_broker import KafkaCluster, Produced, produce
 from estinel_assets.pids import consuming, retrying  # noqa: F401 - so that processes have them
 from estinel_assets.pids.incoming import TopicPartition
 from estinel_assets.pids.kafka_lag import lag
-from tests.support.cli import Outcome, estinel, process_environment
+from tests.support.cli import Outcome, estinel
 from tests.support.cmip6_messages import PREFIX, full_message, item
 from tests.support.kafka import group_options
-from tests.support.pid_world import wait_for
-from tests.support.real import ROOT
+from tests.support.running import Running, running_estinel
 
-EXIT_S = 60.0
 GROUP = "pids-of-a-test"
 _TOPICS = count()
 
@@ -130,68 +123,10 @@ class Desk:
         return TopicPartition(self.topic, partition)
 
     @contextmanager
-    def running(self, *arguments: object) -> Iterator["Running"]:
+    def running(self, *arguments: object) -> Iterator[Running]:
         """Give a command in a process of its own, which is gone at the end."""
-        folder = self.folder / "process"
-        folder.mkdir(exist_ok=True)
-        words = [str(one) for one in arguments]
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload([__name__])
-        process = context.Process(
-            target=run_command, args=(words, process_environment(self.variables), folder)
-        )
-        process.start()
-        try:
-            yield Running(process, folder)
-        finally:
-            process.kill()
-            process.join()
-
-
-@dataclass
-class Running:
-    """A command in a process of its own."""
-
-    process: BaseProcess
-    folder: Path
-
-    def send(self, number: int) -> None:
-        """Send it a signal."""
-        assert self.process.pid is not None
-        os.kill(self.process.pid, number)
-
-    def said(self) -> str:
-        """Its standard error so far."""
-        file = self.folder / "stderr"
-        return file.read_text(encoding="utf-8") if file.exists() else ""
-
-    def wait_for(self, words: str) -> None:
-        """Wait until it has said something."""
-        wait_for(lambda: words in self.said() or not self.process.is_alive(), EXIT_S)
-        assert words in self.said(), self.said()
-
-    def ended(self) -> Outcome:
-        """How it ended, once it has."""
-        self.process.join(EXIT_S)
-        assert self.process.exitcode is not None, self.said()
-        stdout = (self.folder / "stdout").read_text(encoding="utf-8")
-        return Outcome(self.process.exitcode, stdout, self.said())
-
-
-def run_command(words: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
-    """Be the command, with its output in files: what `Desk.running` starts."""
-    from estinel_assets.cli.app import main
-
-    os.environ.clear()
-    os.environ.update(environment)
-    for name, stream in (("stdout", sys.stdout), ("stderr", sys.stderr)):
-        with (folder / name).open("wb") as file:
-            os.dup2(file.fileno(), stream.fileno())
-    # The fork server ignores what its children must not.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-    os.chdir(ROOT)
-    sys.argv = ["estinel", *words]
-    main()
+        with running_estinel(arguments, self.folder / "process", **self.variables) as command:
+            yield command
 
 
 @contextmanager

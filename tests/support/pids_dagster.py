@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +216,11 @@ class PidsWorld:
     # --- runs --------------------------------------------------------------------------------
 
     def definitions(self) -> dg.Definitions:
+        return self._own_definitions
+
+    @cached_property
+    def _own_definitions(self) -> dg.Definitions:
+        """Made once: their resources read the settings whenever they start."""
         return build_definitions(config_file=str(self.config))
 
     def run(self, job: str, *, config: Mapping[str, Any] | None = None) -> JobRun:

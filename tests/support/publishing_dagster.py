@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,11 @@ class PublishingWorld:
     # --- runs --------------------------------------------------------------------------------
 
     def definitions(self) -> dg.Definitions:
+        return self._own_definitions
+
+    @cached_property
+    def _own_definitions(self) -> dg.Definitions:
+        """Made once: their resources read the settings whenever they start."""
         return build_definitions(config_file=str(self.config))
 
     def run(self, job: str, *, config: Mapping[str, Any] | None = None) -> JobRun:

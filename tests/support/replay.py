@@ -12,14 +12,14 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import parse_qs, urlsplit
 
 from shapely.geometry import box, shape
 
-from tests.support.serving import serving
+from tests.support.serving import ManyAtOnce, serving
 
 Json = dict[str, Any]
 
@@ -82,8 +82,7 @@ class Server:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002
                 pass
 
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._http.daemon_threads = True
+        self._http = ManyAtOnce(("127.0.0.1", 0), Handler)
         self._stack = ExitStack()
 
     @property

@@ -7,18 +7,24 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Any
 from uuid import uuid4
 
 import boto3
 import botocore.session
+from moto.moto_server.werkzeug_app import (
+    DomainDispatcherApplication,
+    MotoRequestHandler,
+    create_backend_app,
+)
 from moto.s3.models import s3_backends
-from moto.server import ThreadedMotoServer
+from werkzeug.serving import make_server
 
 from estinel_assets.storage import open_store
 from estinel_assets.storage.port import ObjectStore
+from tests.support.serving import serving
 
 REGION = "us-east-1"
 _ACCOUNT = "123456789012"
@@ -84,11 +90,21 @@ class S3Access:
             for found in page.get("Contents", [])
         )
 
+    def another(self) -> "S3Access":
+        """The same server with a bucket of its own, which is empty."""
+        made = replace(self, bucket=_bucket_name())
+        made.client().create_bucket(Bucket=made.bucket)
+        return made
+
     def fill(self, keys: Iterable[str], body: bytes) -> None:
         """Put many objects at once, past HTTP; works in the server's process only."""
         backend = s3_backends[_ACCOUNT]["aws"]
         for key in keys:
             backend.put_object(self.bucket, key, body)
+
+
+def _bucket_name() -> str:
+    return f"test-{uuid4().hex[:12]}"
 
 
 @contextmanager
@@ -101,18 +117,20 @@ def s3_server() -> Iterator[S3Access]:
     log = logging.getLogger("werkzeug")
     level = log.level
     log.setLevel(logging.ERROR)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
+    # As moto starts it, but for its half a second until it sees that it is to stop.
+    server = make_server(
+        "127.0.0.1",
+        0,
+        _one_at_a_time(DomainDispatcherApplication(create_backend_app)),
+        threaded=True,
+        request_handler=MotoRequestHandler,
+    )
     try:
-        served = server._server
-        served.app = _one_at_a_time(served.app)
-        host, port = server.get_host_and_port()
-        access = S3Access(f"http://{host}:{port}", f"test-{uuid4().hex[:12]}")
-        access.client().create_bucket(Bucket=access.bucket)
-        yield access
+        with serving(server) as url:
+            access = S3Access(url, _bucket_name())
+            access.client().create_bucket(Bucket=access.bucket)
+            yield access
     finally:
-        server.stop()
-        server._server.server_close()
         log.setLevel(level)
 
 

@@ -3,14 +3,24 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import ThreadingHTTPServer
+from http.server import HTTPServer, ThreadingHTTPServer
 
 POLL_S = 0.01
 """How often a server looks whether it is to stop."""
 
 
+class ManyAtOnce(ThreadingHTTPServer):
+    """Takes as many connections at once as come.
+
+    Of more than five, Python's own lets the others wait for a second.
+    """
+
+    daemon_threads = True
+    request_queue_size = 128
+
+
 @contextmanager
-def serving(server: ThreadingHTTPServer) -> Iterator[str]:
+def serving(server: HTTPServer) -> Iterator[str]:
     """Let a server answer, and close it at the end.
 
     Yields:

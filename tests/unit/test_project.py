@@ -1,11 +1,13 @@
 """The repository itself: importing is harmless, pins are complete, settings files are accepted."""
 
 import json
+import multiprocessing
 import os
 import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
@@ -17,7 +19,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from tests.support.imports import modules_of
+from tests.support.fork_server import LAST
+from tests.support.imports import modules_of, watch_again
 from tests.support.real import ROOT
 from tests.support.skips import plain_reason, skip_table
 
@@ -25,6 +28,7 @@ PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCK = (ROOT / "requirements.lock").read_text()
 PIN = re.compile(r"^(?P<name>[a-z0-9.-]+)(\[[a-z0-9,-]+\])?==(?P<version>[^ ]+)( ; .+)? \\$")
 HASH = re.compile(r"^    --hash=sha256:[0-9a-f]{64}( \\)?$")
+Watch = Callable[[Path, Path], dict[str, list[str]]]
 COMMENT = re.compile(
     r"^ *#( {1,4}(via |--override )?[A-Za-z0-9._/-]+( \(pyproject\.toml(:install)?\))?| via)$"
 )
@@ -33,13 +37,17 @@ COMMENT = re.compile(
 # --- importing ---------------------------------------------------------------------------------
 
 
+def _variables(home: Path) -> dict[str, str]:
+    kept = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
+    ours = {"HOME": str(home), "ESTINEL_STORE_URL": "nowhere", "PYTHONDONTWRITEBYTECODE": "1"}
+    return kept | ours
+
+
 def _watch_imports(root: Path, home: Path) -> dict[str, list[str]]:
-    environment = {name: os.environ[name] for name in ("PATH", "LANG") if name in os.environ}
     finished = subprocess.run(
         [sys.executable, "-P", str(ROOT / "tests/support/imports.py"), str(root)],
         cwd=home,
-        env=environment
-        | {"HOME": str(home), "ESTINEL_STORE_URL": "nowhere", "PYTHONDONTWRITEBYTECODE": "1"},
+        env=_variables(home),
         capture_output=True,
         text=True,
         check=False,
@@ -49,8 +57,27 @@ def _watch_imports(root: Path, home: Path) -> dict[str, list[str]]:
     return seen
 
 
-def test_importing_every_module_does_nothing_else(tmp_path: Path) -> None:
-    seen = _watch_imports(ROOT, tmp_path)
+def _watch_imports_again(root: Path, home: Path) -> dict[str, list[str]]:
+    """The same in a process that has imported the libraries already."""
+    context = multiprocessing.get_context("forkserver")
+    # Ignored once the fork server runs; then it has imported these already.
+    context.set_forkserver_preload([LAST])
+    said = home.with_name(f"{home.name}-seen.json")
+    process = context.Process(target=watch_again, args=(root, home, _variables(home), said))
+    process.start()
+    process.join(120)
+    assert process.exitcode == 0
+    seen: dict[str, list[str]] = json.loads(said.read_text(encoding="utf-8"))
+    return seen
+
+
+@pytest.mark.parametrize(
+    "watched",
+    [_watch_imports_again, pytest.param(_watch_imports, marks=pytest.mark.soak)],
+    ids=["of the package", "of the package and all that it stands on"],
+)
+def test_importing_every_module_does_nothing_else(tmp_path: Path, watched: Watch) -> None:
+    seen = watched(ROOT, tmp_path)
     assert seen == {
         "imported": modules_of(ROOT),
         "network": [],

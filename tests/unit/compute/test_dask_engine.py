@@ -56,9 +56,9 @@ def test_closing_early_cancels_what_has_not_begun_elsewhere(cluster):
         closing(engine.map(_call_held, range(6))) as results,
     ):
         assert next(results).result() == 0
-    time.sleep(0.3)  # the worker is told
+    _until(lambda: not _at_workers(cluster, {"waiting", "ready"}))  # they are told
     let_go.set()
-    time.sleep(0.2)
+    _until(lambda: not _at_workers(cluster, {"executing", "cancelled"}))
 
     assert len(begun) <= 3
 
@@ -163,6 +163,12 @@ _held = []
 
 def _call_held(n):
     return _held[-1](n)
+
+
+def _at_workers(cluster, states):
+    """What is in one of these states at the workers of a cluster within this process."""
+    tasks = [task for one in cluster.workers.values() for task in list(one.state.tasks.values())]
+    return [task for task in tasks if task.state in states]
 
 
 def _until(come):

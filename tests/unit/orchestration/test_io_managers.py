@@ -123,6 +123,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workbench:
     return Workbench(on_folder(tmp_path / "store", monkeypatch), tmp_path)
 
 
+# A table and records by partition, that is: all else is the same for any store.
 @pytest.fixture(params=["file", "s3"])
 def any_bench(
     request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, s3: S3Access
@@ -317,16 +318,16 @@ def test_what_is_no_asset_is_refused(bench: Workbench) -> None:
 # --- partitions --------------------------------------------------------------------------------
 
 
-def test_each_partition_is_an_object(any_bench: Workbench) -> None:
-    any_bench.add_sites("site_1", "site_2")
-    any_bench.run(fragment, partition="site_1")
-    any_bench.run(fragment, partition="site_2")
+def test_each_partition_is_an_object(bench: Workbench) -> None:
+    bench.add_sites("site_1", "site_2")
+    bench.run(fragment, partition="site_1")
+    bench.run(fragment, partition="site_2")
 
-    assert any_bench.paths() == [
+    assert bench.paths() == [
         "assets/fragment/partition=site_1.json",
         "assets/fragment/partition=site_2.json",
     ]
-    assert any_bench.load(fragment, key="fragment", partition_key="site_2") == {"site": "site_2"}
+    assert bench.load(fragment, key="fragment", partition_key="site_2") == {"site": "site_2"}
 
 
 def test_one_to_one_hands_on_the_value_even_where_it_is_a_dict(bench: Workbench) -> None:
@@ -344,7 +345,7 @@ def test_one_to_one_hands_on_the_value_even_where_it_is_a_dict(bench: Workbench)
 
 @pytest.mark.parametrize("sites", [[], ["one"], ["one", "two", "three"]], ids=len)
 def test_an_asset_that_may_see_several_partitions_takes_a_dict(
-    any_bench: Workbench, sites: list[str]
+    bench: Workbench, sites: list[str]
 ) -> None:
     taken: list[object] = []
 
@@ -352,10 +353,10 @@ def test_an_asset_that_may_see_several_partitions_takes_a_dict(
     def merged(fragment: dict[str, object]) -> None:
         taken.append(fragment)
 
-    any_bench.add_sites(*sites)
+    bench.add_sites(*sites)
     for site in sites:
-        any_bench.run(fragment, partition=site)
-    any_bench.run(fragment, merged, selection=[merged])
+        bench.run(fragment, partition=site)
+    bench.run(fragment, merged, selection=[merged])
 
     assert taken == [{site: {"site": site} for site in sites}]
 
@@ -531,11 +532,11 @@ def test_different_values_have_different_paths(one: Any, other: Any) -> None:
 # --- what is absent ----------------------------------------------------------------------------
 
 
-def test_a_missing_upstream_is_named_with_the_remedy(any_bench: Workbench) -> None:
+def test_a_missing_upstream_is_named_with_the_remedy(bench: Workbench) -> None:
     @dg.asset
     def counted(scenes: pd.DataFrame) -> None: ...
 
-    message = any_bench.failure_of(scenes, counted, selection=[counted])
+    message = bench.failure_of(scenes, counted, selection=[counted])
 
     assert message == "scenes was never made, or holds no value; materialize it first"
 
@@ -590,21 +591,21 @@ def test_loading_a_partitioned_asset_without_a_partition_says_so(bench: Workbenc
         bench.load(fragment, key="fragment")
 
 
-def test_none_stores_nothing_and_removes_what_stood_there(any_bench: Workbench) -> None:
+def test_none_stores_nothing_and_removes_what_stood_there(bench: Workbench) -> None:
     answers = iter([{"days": 3}, None])
 
     @dg.asset(io_manager_key="json")
     def marker():
         return next(answers)
 
-    any_bench.run(marker)
-    assert any_bench.load(marker, key="marker") == {"days": 3}
-    any_bench.run(marker)
+    bench.run(marker)
+    assert bench.load(marker, key="marker") == {"days": 3}
+    bench.run(marker)
 
-    assert any_bench.paths() == []
-    assert "stored_bytes" not in any_bench.metadata("marker")
+    assert bench.paths() == []
+    assert "stored_bytes" not in bench.metadata("marker")
     with pytest.raises(BadInputError, match="holds no value"):
-        any_bench.load(marker, key="marker")
+        bench.load(marker, key="marker")
 
 
 def test_none_for_one_partition_of_a_range_leaves_the_others(bench: Workbench) -> None:

@@ -1,7 +1,6 @@
 """A product line of one partition: its index is checked against the listing at every use."""
 
 import logging
-import time
 
 import pytest
 
@@ -104,18 +103,16 @@ def test_such_a_partition_is_not_held(store: RecordingStore) -> None:
         several.save_index([])
 
 
-def test_ten_thousand_records_and_one_change(store: RecordingStore) -> None:
+def test_many_records_and_one_change(store: RecordingStore) -> None:
     whole = book(store)
     rows = whole.standing()
-    for number in range(10_000):
+    for number in range(2_000):
         whole.ledger.put_one(outcome(f"C{number}-CAKE"))
     whole.save_index(rows.values())
     whole.standing()
-    whole.ledger.put_one(outcome("C5000-CAKE", reason="oven_cold", minutes=1))
+    whole.ledger.put_one(outcome("C1000-CAKE", reason="oven_cold", minutes=1))
     store.forget()
-    began = time.perf_counter()
     rows = whole.standing()
-    print(f"\nstanding() of 10,000 records after one change: {time.perf_counter() - began:.2f} s")
-    assert len(rows) == 10_000
-    assert rows["C5000-CAKE",].reason == "oven_cold"
-    assert store.reads == [INDEX, "cakes/C5000-CAKE/status=false/reason=oven_cold/result.json"]
+    assert len(rows) == 2_000
+    assert rows["C1000-CAKE",].reason == "oven_cold"
+    assert store.reads == [INDEX, "cakes/C1000-CAKE/status=false/reason=oven_cold/result.json"]

@@ -316,12 +316,16 @@ def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultProxy]:
     ids=["500", "503", "429", "reset", "lost", "cut", "slow"],
 )
 def test_what_passes_is_not_noticed_and_what_stays_is_told(proxy: FaultProxy, fault: Fault) -> None:
-    source = opened(proxy.url, timeout_s=0.25 if fault.delay_s else 5.0)
+    timeout_s = 0.25 if fault.delay_s else 5.0
+    # On a busy machine, what is not spoilt may take too long as well.
+    patient = opened(proxy.url, timeout_s=timeout_s, attempts=9)
     proxy.spoil(every(2, fault))
-    assert source.item("c", "a.b.v1") is not None
-    assert source.versions(QUERY).versions == tuple(OURS)
-    assert source.item("c", "a.b.v3") is None
+    assert patient.item("c", "a.b.v1") is not None
+    assert patient.versions(QUERY).versions == tuple(OURS)
+    assert patient.item("c", "a.b.v3") is None
     assert proxy.spoilt
+    patient.close()
+    source = opened(proxy.url, timeout_s=timeout_s)
     proxy.spoil(lambda _: fault)
     with unavailable("failed after 3 tries.*is up"):
         source.versions(QUERY)

@@ -26,6 +26,7 @@ from tests.support.publishing import (
 from tests.support.watched_store import Crash, bury
 
 NEVER = 10**6
+KINDS = [(mode, after) for mode in Mode for after in (False, True)]
 
 
 @pytest.fixture
@@ -60,7 +61,7 @@ def _count(world: World, old: Made, new: Made | None) -> int:
 @pytest.mark.parametrize("removing", [False, True], ids=["replacing", "removing"])
 @pytest.mark.parametrize("mode", list(Mode))
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("step", [len(Mode), pytest.param(1, marks=pytest.mark.soak)])
+@pytest.mark.parametrize("step", [len(KINDS), pytest.param(1, marks=pytest.mark.soak)])
 def test_a_fault_at_any_effect_leaves_all_of_the_old_or_all_of_the_new(
     world: World, old: Made, new: Made, step: int, after: bool, mode: Mode, removing: bool
 ) -> None:
@@ -71,7 +72,7 @@ def test_a_fault_at_any_effect_leaves_all_of_the_old_or_all_of_the_new(
     empty = world.snapshot()
     replaced = _replaced(world, old, new)
     world.publisher().remove("p")
-    for at in {0, total - 1, *range(list(Mode).index(mode) % step, total, step)}:
+    for at in {0, total - 1, *range(KINDS.index((mode, after)) % step, total, step)}:
         world.publisher().publish(old, "p", Policy.FAIL)
         before = world.snapshot()
         fault = Fault(at, after=after, mode=mode)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -39,10 +40,17 @@ def table_of(*items: Json) -> pa.Table:
     return merge_items(None, items, covered=()).table
 
 
+@cache
+def real_table() -> tuple[dict[str, Json], pa.Table]:
+    """All real items by id, and a table of them; do not change them."""
+    items = {item["id"]: item for _, item in all_real_items()}
+    return items, table_of(*items.values())
+
+
 @pytest.mark.parametrize("provider", Provider)
 def test_every_real_scene_comes_back(provider: Provider) -> None:
-    items = {item["id"]: item for _, item in all_real_items()}
-    scenes = list(read_known_scenes(encode_table(table_of(*items.values()))))
+    items, table = real_table()
+    scenes = list(read_known_scenes(encode_table(table)))
     assert len(scenes) == len(items) > 1000
     assert {scene.id: scene for scene in scenes} == {
         item_id: expected(item, provider) for item_id, item in items.items()
@@ -111,8 +119,7 @@ def assert_same(known: KnownScenes, scenes: list[Scene]) -> None:
 
 
 def test_columns_say_of_every_real_scene_what_the_scene_does() -> None:
-    items = {item["id"]: item for _, item in all_real_items()}
-    table = table_of(*items.values())
+    items, table = real_table()
     scenes = [expected(items[name]) for name in table.column("id").to_pylist()]
     assert len({piece_of_pass(scene) for scene in scenes}) > 100
     assert_same(known_scenes(table), scenes)
