@@ -1,31 +1,33 @@
 """What the catalogue browser takes for a hundred thousand images, beside a straightforward page.
 
-    .venv/bin/python -m benchmarks.browser [--quick]
+    .venv/bin/python -m benchmarks.browser [--quick] [--rounds N]
 
 One hundred sites of a thousand images each, on loopback, in Debian's headless Chromium, without a
 GPU. Ours reads the catalogue as an index with a file a site, as the one file that the pipeline
 writes beside it, and as one file in the form of other catalogues. The peer fetches that last file,
 too, renders the thumbnails of a whole site, and loads an image when it is asked for. Each round
-takes a fresh browser a page; the order turns from round to round.
+takes a fresh browser a page; the order turns from round to round. Memory of the process is counted
+once a page, in a browser that nobody listens to.
 """
 
 import statistics
 import tempfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 from playwright.sync_api import TimeoutError as TookTooLongError
 
+from benchmarks.browser_memory import Private, private_memory
 from benchmarks.browser_peer import PEER
 from benchmarks.browser_probe import (
     INIT,
-    Memory,
+    SCROLL,
     Scrolled,
     first_image_ms,
-    memory,
+    page_memory_mib,
     scroll,
     steps_ms,
 )
@@ -97,8 +99,9 @@ class Found:
     held_ms: list[float] = field(default_factory=list)
     """Without a pause between one image and the next press."""
     scrolls: list[Scrolled] = field(default_factory=list)
-    memory_first: list[Memory] = field(default_factory=list)
-    memory_after: list[Memory] = field(default_factory=list)
+    memory_first: list[float] = field(default_factory=list)
+    """Of the page, in MiB."""
+    memory_after: list[float] = field(default_factory=list)
 
 
 def measure(case: Case, address: str, size: Size, found: Found) -> str:
@@ -110,13 +113,13 @@ def measure(case: Case, address: str, size: Size, found: Found) -> str:
         page.goto(f"{address}/{case.path}", wait_until="commit")
         found.first_ms.append(first_image_ms(page))
         page.wait_for_timeout(1000)
-        found.memory_first.append(memory(browser, page))
+        found.memory_first.append(page_memory_mib(page))
         steps_ms(page, "ArrowLeft", 3, pause_ms=_PRELOAD_MS)  # so that the direction is known
         found.next_ms += steps_ms(page, "ArrowLeft", size.steps, pause_ms=_PRELOAD_MS)
         found.held_ms += steps_ms(page, "ArrowLeft", size.steps, pause_ms=0)
         found.scrolls.append(scroll(page, 300))
         _visit(page, size.visits)
-        found.memory_after.append(memory(browser, page))
+        found.memory_after.append(page_memory_mib(page))
         page.close()
         again = context.new_page()
         again.goto(f"{address}/{case.path}", wait_until="commit")
@@ -145,7 +148,7 @@ def _press_until_changed(page: Page, key: str, *, patience_ms: float) -> None:
     raise RuntimeError(f"{key} shows no other image than {before}")
 
 
-def document(case: Case, folder: Path, found: Found) -> dict[str, Any]:
+def document(case: Case, folder: Path, found: Found, private: Private) -> dict[str, Any]:
     """For the results."""
     tasks = [one.longest_ms for one in found.scrolls]
     return {
@@ -162,8 +165,12 @@ def document(case: Case, folder: Path, found: Found) -> dict[str, Any]:
             "room_px": max(one.room_px for one in found.scrolls),
         },
         "memory_mb": {
-            "first_image": _memory(found.memory_first),
-            "after_work": _memory(found.memory_after),
+            "page_first_image": _mb(max(found.memory_first)),
+            "page_after_work": _mb(max(found.memory_after)),
+            "private_empty": _mb(private.empty_mib),
+            "private_after_work": _mb(private.after_work_mib),
+            "private_collected": _mb(private.collected_mib),
+            "private_after_pressure": _mb(private.after_pressure_mib),
         },
     }
 
@@ -177,12 +184,8 @@ def _spread(values: list[float]) -> dict[str, float | int]:
     }
 
 
-def _memory(found: list[Memory]) -> dict[str, float]:
-    return {
-        "page": rounded(max(one.page_mib for one in found) * MB_PER_MIB),
-        "renderer": rounded(max(one.renderer_mib for one in found) * MB_PER_MIB),
-        "renderer_peak": rounded(max(one.renderer_peak_mib for one in found) * MB_PER_MIB),
-    }
+def _mb(mib: float) -> float:
+    return rounded(mib * MB_PER_MIB)
 
 
 def goals(cases: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
@@ -190,7 +193,7 @@ def goals(cases: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
     found = []
     for name in ("split", "single", "original"):
         case = cases[name]
-        memory_mb = max(one["page"] for one in case["memory_mb"].values())
+        memory_mb = case["memory_mb"]["private_collected"]
         for what, goal, value in (
             ("first image", GOAL_FIRST_MS, case["first_image_ms"]["median"]),
             ("next image, preloaded", GOAL_NEXT_MS, case["next_image_ms"]["median"]),
@@ -203,26 +206,15 @@ def goals(cases: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
     return found
 
 
-def _empty_renderer(browser: Browser) -> float:
-    page = browser.new_page()
-    page.goto("about:blank")
-    session = browser.new_browser_cdp_session()
-    processes = session.send("SystemInfo.getProcessInfo")["processInfo"]
-    sizes = []
-    for one in processes:
-        if one["type"] == "renderer":
-            text = Path(f"/proc/{one['id']}/status").read_text(encoding="ascii")
-            line = next(line for line in text.splitlines() if line.startswith("VmRSS:"))
-            sizes.append(int(line.split()[1]) / 1024)
-    return rounded(max(sizes) * MB_PER_MIB)
-
-
 def main() -> None:
     """Measure and keep."""
-    arguments = parser(__doc__).parse_args()
+    options = parser(__doc__)
+    options.add_argument("--rounds", type=int, help="rounds a page, three to four minutes each")
+    arguments = options.parse_args()
     if reason := why_no_browser():
         raise SystemExit(reason)
     size = QUICK if arguments.quick else FULL
+    size = replace(size, rounds=arguments.rounds or size.rounds)
     around = surroundings("playwright")
     found = {case.name: Found() for case in CASES}
     with tempfile.TemporaryDirectory() as name:
@@ -233,13 +225,20 @@ def main() -> None:
         (folder / "original" / "catalog" / "peer.html").write_text(PEER, encoding="utf-8")
         version = ""
         with web_server(folder) as address:
-            with open_browser() as browser:
-                empty_mb = _empty_renderer(browser)
             for turn in range(size.rounds):
                 order = CASES[turn % len(CASES) :] + CASES[: turn % len(CASES)]
                 for case in order:
                     version = measure(case, address, size, found[case.name])
-        cases = {case.name: document(case, folder, found[case.name]) for case in CASES}
+            private = {
+                case.name: private_memory(
+                    f"{address}/{case.path}", SCROLL, steps=2 * size.steps, visits=size.visits
+                )
+                for case in CASES
+            }
+        cases = {
+            case.name: document(case, folder, found[case.name], private[case.name])
+            for case in CASES
+        }
         whole_mb = sum(file.stat().st_size for file in folder.glob("split/catalog/fragments/*"))
     keep(
         "browser",
@@ -253,7 +252,6 @@ def main() -> None:
             "images": size.sites * size.images,
             "rounds": size.rounds,
             "fragments_mb": round(whole_mb / 1e6, 1),
-            "empty_renderer_mb": empty_mb,
             "cases": list(cases.values()),
             "goals": goals(cases),
         },

@@ -1,13 +1,11 @@
 """What a page says of itself while it is measured: times of painting, long tasks, memory."""
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Page
 
 _MIB = 1024 * 1024
-_KIB = 1024
 
 INIT = """
 (() => {
@@ -49,7 +47,7 @@ INIT = """
 })();
 """
 
-_SCROLL = """
+SCROLL = """
 async (frames) => {
   const all = [...document.querySelectorAll(".thumbnails, .thumbnails *")];
   const scrolls = (one) =>
@@ -88,17 +86,6 @@ class Scrolled:
     """The longest time between two frames."""
 
 
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """Memory of a page."""
-
-    page_mib: float
-    """What `performance.measureUserAgentSpecificMemory` counts: script, document and workers."""
-    renderer_mib: float
-    """All of its process that is in RAM, shared libraries and decoded pictures with it."""
-    renderer_peak_mib: float
-
-
 def first_image_ms(page: Page) -> float:
     """From the start of the navigation until the first image was painted."""
     page.wait_for_function("() => window.__bench.first !== null", timeout=120_000)
@@ -124,7 +111,7 @@ def steps_ms(page: Page, key: str, count: int, *, pause_ms: float) -> list[float
 
 def scroll(page: Page, frames: int) -> Scrolled:
     """Scroll the thumbnails from one end to the other and back."""
-    found: dict[str, Any] = page.evaluate(_SCROLL, frames)
+    found: dict[str, Any] = page.evaluate(SCROLL, frames)
     page.wait_for_timeout(200)  # long tasks are told of later
     tasks = [
         duration
@@ -134,23 +121,9 @@ def scroll(page: Page, frames: int) -> Scrolled:
     return Scrolled(found["room"], len(tasks), max(tasks, default=0.0), found["worst"])
 
 
-def memory(browser: Browser, page: Page) -> Memory:
-    """What the page takes now."""
+def page_memory_mib(page: Page) -> float:
+    """What `performance.measureUserAgentSpecificMemory` counts: script, document and workers."""
     counted = page.evaluate(
         "async () => (await performance.measureUserAgentSpecificMemory()).bytes"
     )
-    session = browser.new_browser_cdp_session()
-    processes = session.send("SystemInfo.getProcessInfo")["processInfo"]
-    session.detach()
-    renderers = [one["id"] for one in processes if one["type"] == "renderer"]
-    status = [Path(f"/proc/{pid}/status").read_text(encoding="ascii") for pid in renderers]
-    return Memory(
-        page_mib=counted / _MIB,
-        renderer_mib=max(_field(text, "VmRSS") for text in status),
-        renderer_peak_mib=max(_field(text, "VmHWM") for text in status),
-    )
-
-
-def _field(status: str, name: str) -> float:
-    line = next(line for line in status.splitlines() if line.startswith(f"{name}:"))
-    return int(line.split()[1]) / _KIB
+    return float(counted) / _MIB

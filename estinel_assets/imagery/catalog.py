@@ -4,6 +4,7 @@ The document is for whoever wants everything in one piece; the page reads the in
 fragments of the sites it opens. A merge reads only fragments that changed since the last one.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,13 @@ from estinel_assets.errors import (
 )
 from estinel_assets.imagery.catalog_entries import PublicAddress
 from estinel_assets.imagery.catalog_fragments import is_fragment
-from estinel_assets.imagery.catalog_index import entries_by_site, index_document, index_entry
+from estinel_assets.imagery.catalog_index import (
+    entries_by_site,
+    index_document,
+    index_entry,
+    with_ratings,
+)
+from estinel_assets.imagery.catalog_ratings import rated_files
 from estinel_assets.imagery.layout import (
     CATALOG,
     CATALOG_LEASE,
@@ -83,10 +90,10 @@ def merge_catalog(
         former = _Former.read(store)
         parts = _merged_parts(store, former)
         ordered = sorted(parts.locations.values(), key=lambda entry: (entry["name"], entry["id"]))
-        document = dump_json({"root": root, "locations": ordered})
-        index = dump_json(
-            index_document(root, (parts.entries[location["id"]] for location in ordered))
-        )
+        document = _compact({"root": root, "locations": ordered}, what=store.uri(CATALOG))
+        rated = rated_files(store)
+        entries = (with_ratings(parts.entries[location["id"]], rated) for location in ordered)
+        index = dump_json(index_document(root, entries))
         lease.check()
         written = _write_document(store, former, document)
         indexed = _write_index(store, former, index, lease)
@@ -208,6 +215,22 @@ def _write_index(store: ObjectStore, former: _Former, index: bytes, lease: Lease
     lease.check()
     _swap(store, INDEX, index, _etag_of(former.index), JSON_TYPE)
     return True
+
+
+def _compact(document: object, *, what: str) -> bytes:
+    """The document without spaces and line breaks: nobody reads a hundred thousand images by eye.
+
+    It is made of what was read as JSON, so but for half characters it can be written as JSON.
+    """
+    text = json.dumps(document, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    try:
+        return f"{text}\n".encode()
+    except UnicodeEncodeError as error:
+        near = text[max(0, error.start - 60) : error.start]
+        raise StoreError(
+            f"{what} cannot be written: what follows {near!r} in a site's part of the catalogue is "
+            "not valid Unicode; delete that part and update the site"
+        ) from None
 
 
 def _stored(store: ObjectStore, path: str) -> StoredObject | None:

@@ -4,7 +4,7 @@ The catalogue itself holds every image, tens of megabytes of them; the index hol
 the newest image of each site, and says where the rest stands. Pure: no storage.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from estinel_assets.imagery.reasons import ImageryReason
@@ -38,6 +38,19 @@ def index_entry(fragment: Mapping[str, Any], *, file: str, version: str) -> dict
         "file": file,
         "version": version,
     }
+
+
+def with_ratings(entry: Mapping[str, Any], rated: Collection[str]) -> dict[str, Any]:
+    """An entry that says where the ratings of the site's images stand.
+
+    Its field `ratings` is None where nobody rated one, so that the page need not ask.
+
+    Args:
+        entry: what the index says of a site.
+        rated: files that stand, relative to the index.
+    """
+    file = f"ratings/{entry['id']}.json"
+    return {**entry, "ratings": file if file in rated else None}
 
 
 def index_document(root: str, entries: Iterable[Mapping[str, Any]]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from estinel_assets.errors import NotFoundError, StoreError
 from estinel_assets.imagery.catalog_fragments import is_fragment
+from estinel_assets.imagery.catalog_ratings import announce_ratings
 from estinel_assets.imagery.layout import FRAGMENTS, RATINGS
 from estinel_assets.imagery.rating_store import read_users
 from estinel_assets.imagery.ratings import Votes, votes_by_image
@@ -106,13 +107,15 @@ def read_listing(store: ObjectStore) -> Listing:
 def make_ratings(store: ObjectStore, *, lease_ttl_s: float, lease_wait_s: float) -> RatingsMade:
     """Count everybody's ratings, and write each site's document where it changed.
 
+    The catalogue's index then says which sites have one.
+
     Args:
         store: where ratings and catalogue are.
         lease_ttl_s: a run silent for this long counts as dead, in seconds.
         lease_wait_s: how long to wait for another run, in seconds.
 
     Raises:
-        LeaseHeldError: another run went on for longer than that.
+        LeaseHeldError: another run, or a merge of the catalogue, went on for longer than that.
         LeaseLostError: another run took over; it writes the documents itself.
         StoreError: ratings or a part of the catalogue cannot be read; the message names the object.
     """
@@ -121,6 +124,7 @@ def make_ratings(store: ObjectStore, *, lease_ttl_s: float, lease_wait_s: float)
         votes = votes_by_image(user.ratings for user in users)
         listing = read_listing(store)
         written = _write_sites(store, votes, listing, lease)
+    announce_ratings(store, lease_ttl_s=lease_ttl_s, lease_wait_s=lease_wait_s)
     return RatingsMade(
         table=ratings_table(votes, listing.images),
         n_users=len(users),

@@ -1,4 +1,4 @@
-"""What the tests of the catalogue browser share: one Chromium and one web server a module."""
+"""What the tests of the catalogue browser share: a web server, and a tab in Chromium a module."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -23,7 +23,7 @@ def chromium() -> Iterator[Browser]:
         yield browser
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def web(tmp_path_factory: pytest.TempPathFactory) -> Iterator[WebFolder]:
     """Small catalogues: `split/catalog/`, `single/catalog/`, `original/catalog/`."""
     folder = tmp_path_factory.mktemp("web")
@@ -52,30 +52,45 @@ def desk(chromium: Browser) -> Iterator[BrowserContext]:
     context.close()
 
 
+@pytest.fixture(scope="module")
+def tab(desk: BrowserContext) -> Iterator[Watched]:
+    """A tab that the tests of a module open catalogues in, one after the other."""
+    with watched_in(desk, check=False) as watched:
+        yield watched
+
+
 @pytest.fixture
-def opened(chromium: Browser, desk: BrowserContext) -> Iterator[Callable[..., Watched]]:
+def opened(
+    chromium: Browser, desk: BrowserContext, tab: Watched
+) -> Iterator[Callable[..., Watched]]:
     """Opens catalogues; nothing may go wrong in any.
 
-    Those opened without options share what the browser keeps; nothing is kept from other tests.
-    Any option (of a context, or `phone`, or `apart=True`) gives a browser of its own.
+    The first that is opened without options stands in the module's tab, others in tabs of their
+    own; these share what the browser keeps, and nothing is kept from other tests. Any option (of
+    a context, or `phone`, or `apart=True`) gives a browser of its own.
     """
     with ExitStack() as stack:
-        cleared = False
+        is_used = False
 
         def open_(url: str, *, wait: bool = True, **options: Any) -> Watched:
-            nonlocal cleared
+            nonlocal is_used
             if options:
                 options.pop("apart", None)
                 options.setdefault("service_workers", "block")
                 watched = stack.enter_context(watched_page(chromium, **options))
-            else:
+            elif is_used:
                 watched = stack.enter_context(watched_in(desk))
-                if not cleared:
-                    cleared = True
-                    watched.forget(url)
+            else:
+                is_used = True
+                watched = tab
+                watched.problems.clear()
+                watched.forget(url)
+                stack.callback(watched.leave)
             watched.goto(url)
             if wait:
                 watched.wait_shown()
             return watched
 
         yield open_
+    if is_used:
+        assert tab.problems == []

@@ -49,17 +49,18 @@ def test_every_view_panel_and_dialog(
         watched.press("m")
         expect(page.locator(".stage")).to_have_attribute("data-mode", mode)
         watched.wait_shown("right")
-        watched.accessible()
+        watched.accessible("#workspace")
     watched.press("m", "c", "+")
     for panel, key in PANELS.items():
         watched.press(key)
         expect(page.locator(f"#panel-{panel}")).to_be_visible()
-        watched.accessible()
+        watched.accessible("#panel")
     for key in ("s", "?"):
         watched.press(key)
         expect(page.get_by_role("dialog")).to_be_visible()
-        watched.accessible()
+        watched.accessible("dialog[open]")
         watched.press("Escape")
+        expect(page.get_by_role("dialog")).to_have_count(0)
     assert page.evaluate(SMALL_TARGETS) == []
 
 
@@ -77,10 +78,10 @@ def test_what_is_absent_empty_or_failed(web: WebFolder, opened: Opener, theme: s
     watched.accessible()
     watched.goto(web.url("split/catalog/?location=Nothing Yet"))
     expect(watched.page.get_by_text("Nothing Yet has no images").first).to_be_visible()
-    watched.accessible()
+    watched.accessible("#workspace")
     watched.goto(web.url("split/catalog/?from=2030-01-01"))
     expect(watched.page.get_by_text("passes the filters").first).to_be_visible()
-    watched.accessible()
+    watched.accessible("#workspace")
 
 
 def test_the_page_is_used_without_a_mouse(web: WebFolder, opened: Opener) -> None:

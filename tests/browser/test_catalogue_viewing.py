@@ -62,7 +62,9 @@ def test_the_newest_image_of_the_newest_site_comes_first(web: WebFolder, opened:
     assert DAYS[-1] in (picture.get_attribute("alt") or "")
 
 
-@pytest.mark.parametrize("form", ["split", "single", "original"])
+@pytest.mark.parametrize(
+    "form", ["split", "original", pytest.param("single", marks=pytest.mark.soak)]
+)
 def test_arrows_step_through_the_images(web: WebFolder, opened: Opener, form: str) -> None:
     watched = opened(web.url(f"{form}/catalog/?location={ISLAND.site.site_id}"))
 

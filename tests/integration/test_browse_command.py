@@ -42,7 +42,9 @@ def started(*arguments, cwd, url):
         process.communicate()
 
 
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "ending", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.soak)]
+)
 def test_it_says_where_and_ends_in_order(tmp_path, url, ending):
     with started(cwd=tmp_path, url=url) as process:
         said = process.stdout.readline()

@@ -63,7 +63,7 @@ def run_import(world, environment, *paths):
     return result.document
 
 
-@pytest.mark.parametrize("place", ["file", "s3"])
+@pytest.mark.parametrize("place", ["file", pytest.param("s3", marks=pytest.mark.soak)])
 def test_from_export_to_page(made, place):
     with kept_on(made, place) as (world, environment):
         first, second = (image["id"] for image in world.fragment()["images"])

@@ -5,7 +5,7 @@ A folder looks like a store: `catalog/` holds the documents and the page, the pi
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -126,8 +126,18 @@ def make_catalogue(
     return catalog
 
 
-def make_many(folder: Path, sites: int, images: int, *, form: Form) -> Path:
+def make_many(
+    folder: Path, sites: int, images: int, *, form: Form, whole: Container[int] | None = None
+) -> Path:
     """Make `many_sites` without pictures, quickly: the text of one site becomes that of all.
+
+    Args:
+        folder: the store's root; made where it is absent.
+        sites: how many.
+        images: of each.
+        form: which documents.
+        whole: numbers of the sites that will be opened; the parts of others hold their newest
+            image only. None for all. Nothing but the form `split` has parts.
 
     Returns:
         The folder `catalog` in it.
@@ -140,7 +150,7 @@ def make_many(folder: Path, sites: int, images: int, *, form: Form) -> Path:
     model = list(_entries(made[0], days, "../" if form == "original" else ROOT, form))
     text, stem = json.dumps(model), made[0].site.file_stem
     summaries, parts = [], []
-    for one in made:
+    for number, one in enumerate(made):
         entries = text.replace(stem, one.site.file_stem)
         location = json.dumps(_location(one, [], form))
         parts.append(location.replace('"images": []', f'"images": {entries}'))
@@ -148,6 +158,8 @@ def make_many(folder: Path, sites: int, images: int, *, form: Form) -> Path:
             newest = json.loads(json.dumps(model[-1:]).replace(stem, one.site.file_stem))
             summary = _fragment(catalog, one, _location(one, newest, form), days, ROOT)
             summaries.append({**summary, "n_images": images, "first": model[0]["date"]})
+            if whole is not None and number not in whole:
+                continue
             file = catalog / summary["file"]
             found = file.read_text(encoding="utf-8")
             shown = json.dumps(newest, ensure_ascii=False)
@@ -283,6 +295,7 @@ def _fragment(
         "newest_image": images[-1] if images else None,
         "faults": sum(reason in faults for reason in words.values()),
         "file": file,
+        "ratings": f"ratings/{location['id']}.json" if made.ratings else None,
         "version": hashlib.sha256(body).hexdigest()[:16],
     }
 

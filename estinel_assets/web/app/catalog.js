@@ -76,10 +76,15 @@ function fromIndex(url, document, { onNotice }) {
   }
   const address = addressReader(document.root, url);
   const files = new Map();
+  const rated = new Map();
   const leftOut = new LeftOut();
   const sites = readSites(document.locations, address, leftOut, (site, raw) => {
-    const file = typeof raw.file === "string" ? raw.file : `fragments/${encodeURIComponent(site.id)}.json`;
+    const name = `${encodeURIComponent(site.id)}.json`;
+    const file = typeof raw.file === "string" ? raw.file : `fragments/${name}`;
     files.set(site.id, new URL(file, url).href);
+    // An index that does not tell is of an earlier release: whoever asks finds out.
+    const ratings = raw.ratings === undefined ? `ratings/${name}` : raw.ratings;
+    if (typeof ratings === "string") rated.set(site.id, new URL(ratings, url).href);
   });
   sayLeftOut(leftOut, values.address, onNotice);
   const load = async (site) => {
@@ -93,7 +98,7 @@ function fromIndex(url, document, { onNotice }) {
       address: addressReader(fragment.address ?? document.root, url),
     };
   };
-  return makeCatalog({ url, kind: "index", sites, reasons: readReasons(document.reasons), load, onNotice });
+  return makeCatalog({ url, kind: "index", sites, reasons: readReasons(document.reasons), load, rated, onNotice });
 }
 
 async function openSingle(url, options) {
@@ -157,7 +162,7 @@ function fromWorker(url, worker, { summaries, root, isWhole, broken }, onNotice)
     });
     return { location, days: location.days, address };
   };
-  return makeCatalog({ url, kind: "single", sites, reasons: {}, load, onNotice });
+  return makeCatalog({ url, kind: "single", sites, reasons: {}, load, rated: new Map(), onNotice });
 }
 
 function readSites(locations, address, leftOut, onSite) {
@@ -178,7 +183,7 @@ function readSites(locations, address, leftOut, onSite) {
   return [...sites.values()].map((site) => ({ ...site, nameIsUnique: names.get(site.name) === 1 }));
 }
 
-function makeCatalog({ url, kind, sites, reasons, load, onNotice }) {
+function makeCatalog({ url, kind, sites, reasons, load, rated, onNotice }) {
   const byId = new Map(sites.map((site) => [site.id, site]));
   /** Promises of sites, the last used last. @type {Map<string, Promise<object>>} */
   const kept = new Map();
@@ -206,9 +211,9 @@ function makeCatalog({ url, kind, sites, reasons, load, onNotice }) {
   }
 
   async function ratings(siteId) {
-    if (kind !== "index") return {};
+    if (!rated.has(siteId)) return {};
     try {
-      const document = await fetchJson(new URL(`ratings/${encodeURIComponent(siteId)}.json`, url).href);
+      const document = await fetchJson(rated.get(siteId));
       return isRecord(document?.images) ? document.images : {};
     } catch (error) {
       // Ratings are an extra: without them the page is whole.

@@ -1,9 +1,13 @@
 /**
- * Pictures decoded ahead: a bounded number, the shown one first, those that are no longer wanted dropped.
+ * Pictures loaded ahead: a bounded number, the shown one first, those that are no longer wanted dropped. Only the
+ * nearest are decoded: browsers keep what was decoded long after the page let go of it.
  */
 
 /** Pixels that one preloader may hold decoded: 16 million are 64 MB. */
 const MOST_PIXELS = 16e6;
+
+/** Pictures that are decoded: the shown one, the next two and the one before. */
+const DECODED = 4;
 
 /** The picture of an address was dropped before it was decoded. */
 class DroppedError extends Error {}
@@ -39,25 +43,41 @@ export function affordable(image, most) {
 }
 
 /**
- * Load one picture and decode it.
+ * Load one picture.
  * @param {string} url
  * @param {"high"|"low"} priority of the request
- * @returns {{image: HTMLImageElement, promise: Promise<HTMLImageElement>}} the promise rejects where it is no picture
+ * @returns {{image: HTMLImageElement, loaded: Promise<void>, cancel: () => void}} the promise rejects where it is no
+ *   picture, and when it is cancelled
  */
 function load(url, priority) {
   const image = new Image();
   image.decoding = "sync";
   image.draggable = false;
   image.fetchPriority = priority;
-  image.src = url;
-  const promise = image.decode().then(() => {
-    if (!(image.naturalWidth > 0)) throw new DOMException("The picture has no size.", "EncodingError");
-    return image;
+  let cancel;
+  const loaded = new Promise((resolve, reject) => {
+    image.addEventListener("load", () => resolve(), { once: true });
+    image.addEventListener("error", () => reject(noPicture()), { once: true });
+    cancel = () => {
+      image.removeAttribute("src");
+      reject(new DroppedError(url));
+    };
   });
-  return { image, promise };
+  image.src = url;
+  return { image, loaded, cancel };
 }
 
-/** Pictures kept decoded. Each element belongs to one place on the page, so two panes need two preloaders. */
+async function decode(image) {
+  await image.decode();
+  if (!(image.naturalWidth > 0)) throw noPicture();
+  return image;
+}
+
+function noPicture() {
+  return new DOMException("It is no picture.", "EncodingError");
+}
+
+/** Pictures kept. Each element belongs to one place on the page, so two panes need two preloaders. */
 export class Preloader {
   #entries = new Map();
   #wanted = [];
@@ -77,7 +97,7 @@ export class Preloader {
    */
   get(url) {
     const entry = this.#entries.get(url);
-    return (entry === undefined || entry.state === "failed" ? this.#start(url, "high") : entry).promise;
+    return this.#decoded(entry === undefined || entry.state === "failed" ? this.#start(url, "high") : entry);
   }
 
   /** @param {string} url @returns {HTMLImageElement|null} the picture, if it is decoded */
@@ -109,33 +129,52 @@ export class Preloader {
     this.#entries.delete(url);
     if (entry.image.isConnected) return; // on the page: it leaves with its successor
     entry.state = "dropped";
-    entry.image.removeAttribute("src");
+    entry.cancel();
   }
 
   #start(url, priority) {
-    const { image, promise } = load(url, priority);
-    const entry = { image, state: "loading", promise: null };
-    const settle = (state) => {
-      if (entry.state === "dropped") throw new DroppedError(url);
-      entry.state = state;
-    };
-    entry.promise = promise.then(
-      (decoded) => {
-        settle("ready");
-        return decoded;
-      },
+    const { image, loaded, cancel } = load(url, priority);
+    const entry = { image, cancel, state: "loading", loaded: null, decoded: null };
+    entry.loaded = loaded.then(
+      () => this.#settle(entry, "loaded"),
       (error) => {
-        settle("failed");
+        this.#settle(entry, "failed");
         throw error;
       },
     );
     const pump = () => this.#pump();
-    entry.promise.then(pump, pump);
+    entry.loaded.then(pump, pump);
     this.#entries.set(url, entry);
     return entry;
   }
 
+  /** Decode a picture, once it is loaded. */
+  #decoded(entry) {
+    entry.decoded ??= entry.loaded
+      .then(() => decode(entry.image))
+      .then(
+        (image) => {
+          this.#settle(entry, "ready");
+          return image;
+        },
+        (error) => {
+          this.#settle(entry, "failed");
+          throw error;
+        },
+      );
+    return entry.decoded;
+  }
+
+  #settle(entry, state) {
+    if (entry.state === "dropped") throw new DroppedError(entry.image.src);
+    entry.state = state;
+  }
+
   #pump() {
+    for (const url of this.#wanted.slice(0, DECODED)) {
+      const entry = this.#entries.get(url);
+      if (entry?.state === "loaded" && entry.decoded === null) this.#decoded(entry).catch(() => {}); // said by `get`
+    }
     if (this.#entries.get(this.#wanted[0])?.state === "loading") return; // nothing competes with what is waited for
     let loading = 0;
     for (const entry of this.#entries.values()) if (entry.state === "loading") loading += 1;

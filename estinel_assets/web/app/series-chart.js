@@ -4,7 +4,7 @@ import { medianLines, timeTicks } from "./series-model.js";
 
 const SVG = "http://www.w3.org/2000/svg";
 /** Room around the plot, in CSS pixels. */
-const ROOM = { left: 38, right: 10, top: 12, bottom: 24 };
+const ROOM = { left: 46, right: 10, top: 12, bottom: 24 };
 /** Radius of a point, in CSS pixels, where there are few and where there are many. */
 const RADIUS = { few: 2.8, many: 1.9 };
 const MANY = 250;

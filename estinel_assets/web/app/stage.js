@@ -97,7 +97,7 @@ export class Stage {
   #place(picture, side) {
     const image = { width: picture.naturalWidth, height: picture.naturalHeight };
     const box = this.#boxes[side];
-    const at = placed(box, image, clampZoom(this.#app.state.get().zoom, box, image));
+    const at = onPixels(placed(box, image, clampZoom(this.#app.state.get().zoom, box, image)));
     picture.style.setProperty("width", `${at.width}px`);
     picture.style.setProperty("height", `${at.height}px`);
     picture.style.setProperty("transform", `translate(${at.left}px, ${at.top}px)`);
@@ -114,6 +114,13 @@ export class Stage {
     }
     this.draw();
   }
+}
+
+/** With its edges on pixels of the screen: half-covered pixels of two pictures would show as lines in their difference. */
+function onPixels({ left, top, width, height }) {
+  const snap = (length) => Math.round(length * window.devicePixelRatio) / window.devicePixelRatio;
+  const [x, y] = [snap(left), snap(top)];
+  return { left: x, top: y, width: snap(left + width) - x, height: snap(top + height) - y };
 }
 
 /** The gain of the difference view: absolute differences are small, so they are multiplied for the eye. */

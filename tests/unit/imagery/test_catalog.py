@@ -118,6 +118,28 @@ def test_the_schema(store):
     }
 
 
+def test_the_document_is_compact_and_keeps_its_order(store):
+    record(store, HOBART, "2024-12-04")
+    made = fragment(store)
+    merge(store)
+
+    stored = store.get(CATALOG).data
+    compact = {"ensure_ascii": False, "separators": (",", ":")}
+    expected = {"root": PUBLIC, "locations": [made.location]}
+    assert stored.decode() == json.dumps(expected, **compact) + "\n"
+
+
+def test_half_a_character_in_a_part_of_the_catalogue_is_named(store):
+    record(store, HOBART, "2024-12-04")
+    fragment(store)
+    path = fragment_path(HOBART.site_id)
+    body = store.get(path).data.replace(b"Contains modified", b"\\ud800 modified")
+    store.put(path, body)
+
+    with pytest.raises(StoreError, match=r"attribution.* is not valid Unicode; delete that part"):
+        merge(store)
+
+
 @pytest.mark.parametrize(
     ("public", "root"),
     [(PUBLIC, PUBLIC), (f"{PUBLIC}/", PUBLIC), (None, "file:///srv/store")],

@@ -138,6 +138,7 @@ def test_the_index(store):
         "faults": 2,
         "file": "fragments/site_af38900f.json",
         "version": store.head(fragment_path(HOBART.site_id)).etag,
+        "ratings": None,
     }
     assert (dome["name"], dome["n_images"], dome["faults"]) == ("Dome C", 0, 0)
     assert (dome["first"], dome["newest"], dome["newest_image"]) == (None, None, None)
