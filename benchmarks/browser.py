@@ -20,7 +20,7 @@ from typing import Any
 from playwright.sync_api import Page
 from playwright.sync_api import TimeoutError as TookTooLongError
 
-from benchmarks.browser_memory import Private, private_memory
+from benchmarks.browser_memory import Memory, memory_of
 from benchmarks.browser_peer import PEER
 from benchmarks.browser_probe import (
     INIT,
@@ -148,7 +148,7 @@ def _press_until_changed(page: Page, key: str, *, patience_ms: float) -> None:
     raise RuntimeError(f"{key} shows no other image than {before}")
 
 
-def document(case: Case, folder: Path, found: Found, private: Private) -> dict[str, Any]:
+def document(case: Case, folder: Path, found: Found, memory: Memory) -> dict[str, Any]:
     """For the results."""
     tasks = [one.longest_ms for one in found.scrolls]
     return {
@@ -167,10 +167,11 @@ def document(case: Case, folder: Path, found: Found, private: Private) -> dict[s
         "memory_mb": {
             "page_first_image": _mb(max(found.memory_first)),
             "page_after_work": _mb(max(found.memory_after)),
-            "private_empty": _mb(private.empty_mib),
-            "private_after_work": _mb(private.after_work_mib),
-            "private_collected": _mb(private.collected_mib),
-            "private_after_pressure": _mb(private.after_pressure_mib),
+            "empty": _mb(memory.empty.own_mib),
+            "after_work": _mb(memory.after_work.own_mib),
+            "droppable": _mb(memory.after_work.droppable_mib),
+            "after_pressure": _mb(memory.after_pressure.own_mib),
+            "droppable_after_pressure": _mb(memory.after_pressure.droppable_mib),
         },
     }
 
@@ -193,7 +194,7 @@ def goals(cases: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
     found = []
     for name in ("split", "single", "original"):
         case = cases[name]
-        memory_mb = case["memory_mb"]["private_collected"]
+        memory_mb = case["memory_mb"]["after_work"]
         for what, goal, value in (
             ("first image", GOAL_FIRST_MS, case["first_image_ms"]["median"]),
             ("next image, preloaded", GOAL_NEXT_MS, case["next_image_ms"]["median"]),
@@ -229,15 +230,14 @@ def main() -> None:
                 order = CASES[turn % len(CASES) :] + CASES[: turn % len(CASES)]
                 for case in order:
                     version = measure(case, address, size, found[case.name])
-            private = {
-                case.name: private_memory(
+            memory = {
+                case.name: memory_of(
                     f"{address}/{case.path}", SCROLL, steps=2 * size.steps, visits=size.visits
                 )
                 for case in CASES
             }
         cases = {
-            case.name: document(case, folder, found[case.name], private[case.name])
-            for case in CASES
+            case.name: document(case, folder, found[case.name], memory[case.name]) for case in CASES
         }
         whole_mb = sum(file.stat().st_size for file in folder.glob("split/catalog/fragments/*"))
     keep(

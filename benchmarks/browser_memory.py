@@ -40,21 +40,25 @@ _SHOWN = """
 
 
 @dataclass(frozen=True, slots=True)
-class Private:
-    """What the renderer has written into RAM for itself.
+class Footprint:
+    """What the renderer holds of RAM."""
 
-    Chromium's own code does not count: whether other processes have it, too, is chance.
-    """
+    own_mib: float
+    """What is its alone and must stay, as Chromium's task manager counts it: `RssAnon` and `VmSwap`
+    of `/proc/PID/status`. Garbage that nobody has collected yet is in it."""
+    droppable_mib: float
+    """Shared memory (`RssShmem`): pictures that Chromium keeps decoded until memory is short."""
 
-    empty_mib: float
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """The renderer's memory at three times."""
+
+    empty: Footprint
     """With an empty page."""
-    after_work_mib: float
-    """As it happens to be: some of it is garbage that nobody has collected yet."""
-    collected_mib: float
-    """After a collection of garbage."""
-    after_pressure_mib: float
-    """After Chromium was told that memory is short: it lets go of pictures that it keeps decoded
-    although nobody asked for that."""
+    after_work: Footprint
+    after_pressure: Footprint
+    """After Chromium was told that memory is short."""
 
 
 class _Pages:
@@ -130,14 +134,14 @@ class _Pages:
             time.sleep(0.02)
         return None
 
-    def private_mib(self) -> float:
+    def footprint(self) -> Footprint:
         """Of the renderer."""
         processes = self.send("SystemInfo.getProcessInfo")["processInfo"]
         renderers = [one["id"] for one in processes if one["type"] == "renderer"]
-        return max(_private_mib(pid) for pid in renderers)
+        return max(map(_footprint, renderers), key=lambda found: found.own_mib)
 
 
-def private_memory(address: str, scroll: str, *, steps: int, visits: int) -> Private:
+def memory_of(address: str, scroll: str, *, steps: int, visits: int) -> Memory:
     """Work with a page as a reader does, and look at its renderer.
 
     Args:
@@ -148,7 +152,7 @@ def private_memory(address: str, scroll: str, *, steps: int, visits: int) -> Pri
     """
     with _open_pages() as pages:
         pages.wait_for_renderer()
-        empty = pages.private_mib()
+        empty = pages.footprint()
         pages.send("Page.navigate", pages.session, url=address)
         shown = pages.wait_for_another(None, _PATIENCE_S)
         for _ in range(steps):
@@ -159,13 +163,10 @@ def private_memory(address: str, scroll: str, *, steps: int, visits: int) -> Pri
             for _ in range(3):
                 shown = _after(pages, "ArrowLeft", shown)
         time.sleep(2)
-        after_work = pages.private_mib()
-        pages.send("HeapProfiler.collectGarbage", pages.session)
-        time.sleep(1)
-        collected = pages.private_mib()
+        after_work = pages.footprint()
         pages.send("Memory.simulatePressureNotification", pages.session, level="critical")
         time.sleep(2)
-        return Private(empty, after_work, collected, pages.private_mib())
+        return Memory(empty, after_work, pages.footprint())
 
 
 def _after(pages: _Pages, key: str, before: object) -> object:
@@ -212,7 +213,8 @@ def _open_pages() -> Iterator[_Pages]:
             os.close(answers)
 
 
-def _private_mib(pid: int) -> float:
-    text = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
-    rows = (line.split() for line in text.splitlines())
-    return sum(int(row[1]) for row in rows if row[0] == "Private_Dirty:") / _KIB
+def _footprint(pid: int) -> Footprint:
+    text = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+    rows = [line.split() for line in text.splitlines()]
+    kib = {row[0].rstrip(":"): int(row[1]) for row in rows if row[-1] == "kB"}
+    return Footprint((kib["RssAnon"] + kib["VmSwap"]) / _KIB, kib["RssShmem"] / _KIB)
