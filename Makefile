@@ -46,7 +46,8 @@ coverage: ## run the tests and show branch coverage
 # Properties run in `test` with a few examples each, and here again, with many.
 soak: $(VENV)/.installed-test ## run the long tests, and all properties with many examples
 	@tools/system-packages
-	$(BIN)/python -m pytest -m 'soak or hypothesis' --hypothesis-profile=soak
+	$(BIN)/python -m pytest -m 'soak or hypothesis' --hypothesis-profile=soak \
+	    --numprocesses=$(WORKERS) --dist=worksteal -o tmp_path_retention_policy=failed --durations=12
 
 check: lint types layers definitions docs ## lint, format check, types, layers, definitions, documents
 

@@ -1,10 +1,11 @@
 """A Dask cluster of this machine, or the way to one that runs already."""
 
+import os
 import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from logging import CRITICAL
 from typing import Final, Protocol
 
@@ -167,9 +168,10 @@ class OwnCluster:
         at = [task.processing_on for task in tasks if task is not None]
         busy = {worker.address for worker in at if worker is not None}
         for nanny in list(self._cluster.workers.values()):
-            process = nanny.process
-            if nanny.worker_address in busy and process is not None and process.process is not None:
-                process.process.kill()
+            # Its own way to kill wants an event loop in this thread.
+            if nanny.worker_address in busy and (number := nanny.pid) is not None:
+                with suppress(ProcessLookupError):
+                    os.kill(number, signal.SIGKILL)
         # Else what comes next may be sent to one of them.
         _wait_until(lambda: not busy & scheduler.workers.keys())
 

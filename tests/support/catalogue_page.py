@@ -89,8 +89,9 @@ class Watched:
         return self.page.evaluate("key => new URL(location.href).searchParams.get(key)", key)
 
     def press(self, *keys: str) -> None:
-        """Press keys, one after another."""
+        """Press keys, one after another, once what is read has come."""
         for key in keys:
+            expect(self.page.locator("[aria-busy=true]")).to_have_count(0)
             self.page.keyboard.press(key)
 
     def accessible(self, part: str | None = None) -> None:

@@ -1,5 +1,6 @@
 """Dask: somebody else's cluster, and what becomes of its own."""
 
+import asyncio
 import threading
 import time
 from contextlib import closing
@@ -129,6 +130,14 @@ def test_its_own_cluster_is_gone_when_closed(tmp_path, monkeypatch):
     assert one.result() > 0
     assert list(tmp_path.iterdir()) == []
     assert engine._cluster is None
+
+
+def test_items_are_ended_in_a_thread_without_an_event_loop():
+    asyncio.run(asyncio.sleep(0))  # as libraries do; no other is made after it
+    with DaskEngine(1) as engine:
+        with closing(engine.map(engine_work.wait, [0.0, 100.0])) as results:
+            assert next(results).result() == 0.0
+        assert [one.result() for one in engine.map(work.square, [3])] == [9]
 
 
 @pytest.mark.soak
