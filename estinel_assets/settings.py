@@ -149,7 +149,7 @@ class ArdSettings(_Group):
     """Groups of tiles in flight."""
     tiles_together: int = Field(default=16, ge=1, le=64)
     """Neighbouring tiles that are made together at most, so that what they share of a scene is
-    read once; each takes 20 MB of memory, and 100 MB of temporary disk for a year of Sentinel-2."""
+    read once; each takes up to 4.2 MB of temporary disk for a clear day of Sentinel-2."""
     retries: int = Field(default=3, ge=0, le=10)
     """Times that a group is tried again within a run, when the error may pass."""
     time_limit_s: float = Field(default=900.0, gt=0)

@@ -188,7 +188,12 @@ def test_what_was_recorded_before_a_store_refuses_stays_committed(world: World) 
 
 def test_commits_follow_what_is_in_the_store(world: World) -> None:
     log = log_of(*map(good, range(30)))
-    source = LogSource(log)
+    work = Slow(world)
+
+    def until_all_have_ended(source: LogSource) -> None:
+        wait_for(lambda: len(work.ended) == source.next[at(0)])
+
+    source = LogSource(log, until_all_have_ended)
     known: list[bool] = []
     commit = source.commit
 
@@ -198,7 +203,7 @@ def test_commits_follow_what_is_in_the_store(world: World) -> None:
         commit(following)
 
     source.commit = checked  # type: ignore[method-assign, assignment]
-    world.consume(source, limits=Limits(threads=4, flush_messages=4))
+    world.consume(source, work=work, limits=Limits(threads=4, flush_messages=4))
     assert len(known) > 2
     assert all(known)
 
